@@ -1,0 +1,184 @@
+"""Entries, grants, balances and settlements: what was reserved and charged, and to whom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from carbonsched.ledger.database import LedgerFile
+from carbonsched.ledger.jobs import KEY_MATCH
+from carbonsched.model.energy import Quality
+from carbonsched.model.entry import EntryKind, LedgerEntry
+from carbonsched.model.job import JobKey
+from carbonsched.model.quota import Balance, Period, Subject
+
+_CHARGES = "('charge', 'adjust')"
+_HOLDS = "('reserve', 'release')"
+_COLUMN = {"user": "user", "account": "account"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """One job's figures as last settled; derived from readings, intensities and entries.
+
+    ``mg_per_kwh`` is the energy-weighted mean intensity. ``final`` says that only a revision can
+    change it; ``provisional`` that some intensity was forecast, static or still unknown.
+    """
+
+    key: JobKey
+    settled_at: int
+    energy_j: int | None
+    mg: int | None
+    quality: Quality
+    coverage: float | None
+    provisional: bool
+    final: bool
+    mg_per_kwh: int | None
+    pue_ppm: int
+    sources: tuple[str, ...]
+    saved_mg: int | None
+    baseline_at: int | None
+    cpu_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Extra budget that an operator gave, or took when ``mg`` is negative."""
+
+    at: int
+    subject: str
+    period: str
+    mg: int
+    by: str
+    reason: str
+
+
+class EntryTable:
+    """The ``entries``, ``grants`` and ``settlements`` tables."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def post(self, entry: LedgerEntry, origin: str) -> bool:
+        """Append an entry; ``False`` where its idempotency key is there already.
+
+        ``origin`` is the month in which the energy was used, which differs from the entry's
+        period when a closed month is corrected in a later one.
+        """
+        row = asdict(entry)
+        row.update(row.pop("key"))
+        row["provenance"] = json.dumps(entry.provenance, sort_keys=True)
+        return self._file.insert_new("entries", [row | {"origin": origin}]) == 1
+
+    def charged(self, key: JobKey) -> dict[str, tuple[int, int, int]]:
+        """Per month of origin what a job has been charged: (mg, joules, number of entries)."""
+        rows = self._file.rows(
+            f"SELECT origin, SUM(mg) AS mg, SUM(energy_j) AS energy_j, COUNT(*) AS entries"
+            f" FROM entries WHERE {KEY_MATCH} AND kind IN {_CHARGES} GROUP BY origin",
+            **asdict(key),
+        )
+        return {row["origin"]: (row["mg"], row["energy_j"], row["entries"]) for row in rows}
+
+    def reserved(self, key: JobKey) -> dict[str, tuple[int, int]]:
+        """Per period what a job has reserved now: (mg, number of entries)."""
+        rows = self._file.rows(
+            f"SELECT period, SUM(mg) AS mg, COUNT(*) AS entries FROM entries"
+            f" WHERE {KEY_MATCH} AND kind IN {_HOLDS} GROUP BY period",
+            **asdict(key),
+        )
+        return {row["period"]: (row["mg"], row["entries"]) for row in rows}
+
+    def reserving(self) -> list[JobKey]:
+        """Jobs that hold a reservation."""
+        rows = self._file.rows(
+            f"SELECT cluster, job_id, submitted_at, restarts FROM entries WHERE kind IN {_HOLDS}"
+            " GROUP BY cluster, job_id, submitted_at, restarts, period HAVING SUM(mg) != 0"
+        )
+        return sorted({JobKey(**row) for row in rows})
+
+    def balance(self, subject: Subject, period: Period, budget_mg: int) -> Balance:
+        """A subject's standing in a period: the sums of its entries and grants, exactly."""
+        row = self._file.row(
+            f"SELECT COALESCE(SUM(mg) FILTER (WHERE kind IN {_CHARGES}), 0) AS charged_mg,"
+            f" COALESCE(SUM(mg) FILTER (WHERE kind IN {_HOLDS}), 0) AS reserved_mg"
+            f" FROM entries WHERE period = :period AND {_COLUMN[subject.kind]} = :name",
+            period=period.name, name=subject.name,
+        )  # fmt: skip
+        granted = self._file.row(
+            "SELECT COALESCE(SUM(mg), 0) AS mg FROM grants"
+            " WHERE subject = :subject AND period = :period",
+            subject=str(subject), period=period.name,
+        )  # fmt: skip
+        return Balance(
+            subject=subject,
+            period=period,
+            budget_mg=budget_mg,
+            granted_mg=(granted or {})["mg"],
+            **(row or {}),
+        )
+
+    def charge_sum(self, period: str, user: str | None, account: str | None) -> tuple[int, int]:
+        """The sums (mg, joules) of a period's charges and adjustments."""
+        row = self._file.row(
+            f"SELECT COALESCE(SUM(mg), 0) AS mg, COALESCE(SUM(energy_j), 0) AS energy_j"
+            f" FROM entries WHERE period = :period AND kind IN {_CHARGES}"
+            " AND (:user IS NULL OR user = :user) AND (:account IS NULL OR account = :account)",
+            period=period, user=user, account=account,
+        )  # fmt: skip
+        return (row or {})["mg"], (row or {})["energy_j"]
+
+    def charges(self, period: str, user: str | None, account: str | None) -> list[dict[str, Any]]:
+        """A period's charges by job: the key's columns, ``mg`` and ``energy_j``."""
+        return self._file.rows(
+            f"SELECT cluster, job_id, submitted_at, restarts, SUM(mg) AS mg,"
+            f" SUM(energy_j) AS energy_j FROM entries WHERE period = :period"
+            f" AND kind IN {_CHARGES} AND (:user IS NULL OR user = :user)"
+            " AND (:account IS NULL OR account = :account)"
+            " GROUP BY cluster, job_id, submitted_at, restarts",
+            period=period, user=user, account=account,
+        )  # fmt: skip
+
+    def users_charged(self, period: str) -> list[str]:
+        """Everybody with an entry in the period."""
+        rows = self._file.rows(
+            "SELECT DISTINCT user FROM entries WHERE period = :period ORDER BY user", period=period
+        )
+        return [row["user"] for row in rows]
+
+    def add_grant(self, grant: Grant) -> None:
+        """Append a grant; grants are never changed, only answered by another."""
+        self._file.insert("grants", [asdict(grant)])
+
+    def grants(self, period: str) -> list[Grant]:
+        """The grants of a period, oldest first."""
+        names = ", ".join(Grant.__dataclass_fields__)
+        rows = self._file.rows(
+            f"SELECT {names} FROM grants WHERE period = :period ORDER BY id",
+            period=period,
+        )
+        return [Grant(**row) for row in rows]
+
+    def save_settlement(self, settlement: Settlement) -> None:
+        """Write a job's figures as they now stand."""
+        row = asdict(settlement)
+        row.update(row.pop("key"))
+        row["sources"] = json.dumps(list(settlement.sources))
+        row["provisional"], row["final"] = int(settlement.provisional), int(settlement.final)
+        self._file.replace("settlements", [row])
+
+    def settlement(self, key: JobKey) -> Settlement | None:
+        """A job's figures as last settled."""
+        row = self._file.row(f"SELECT * FROM settlements WHERE {KEY_MATCH}", **asdict(key))
+        if row is None:
+            return None
+        fields = {name: row[name] for name in Settlement.__dataclass_fields__ if name != "key"}
+        fields["sources"] = tuple(json.loads(row["sources"]))
+        fields["quality"] = Quality(row["quality"])
+        fields["provisional"], fields["final"] = bool(row["provisional"]), bool(row["final"])
+        return Settlement(key=key, **fields)
+
+
+def release_or_reserve(mg: int) -> EntryKind:
+    """The kind of a reservation's change by its sign."""
+    return EntryKind.RESERVE if mg > 0 else EntryKind.RELEASE

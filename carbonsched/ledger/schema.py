@@ -1,0 +1,154 @@
+"""The tables, as migrations: each is applied once, in order, and never edited afterwards.
+
+Times are epoch seconds, energy whole joules, mass whole milligrams. STRICT tables refuse values of
+another type. A job is always named by all four columns of its key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Migrations
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+migrations = Migrations("carbonsched")
+
+_INITIAL = (
+    """
+    CREATE TABLE jobs (
+      cluster TEXT NOT NULL, job_id INTEGER NOT NULL, submitted_at INTEGER NOT NULL,
+      restarts INTEGER NOT NULL,
+      uid INTEGER NOT NULL, user TEXT NOT NULL, account TEXT NOT NULL, partition TEXT NOT NULL,
+      name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+      node_count INTEGER NOT NULL, cpus INTEGER NOT NULL, nodes TEXT NOT NULL,
+      time_limit_s INTEGER, eligible_at INTEGER, started_at INTEGER, ended_at INTEGER,
+      deadline_at INTEGER, comment TEXT NOT NULL, admin_comment TEXT NOT NULL,
+      array_job_id INTEGER, array_task TEXT, het_job_id INTEGER, tasks INTEGER NOT NULL,
+      directives TEXT, first_seen_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
+      PRIMARY KEY (cluster, job_id, submitted_at, restarts)
+    ) STRICT
+    """,
+    "CREATE INDEX jobs_by_user ON jobs (user, submitted_at)",
+    "CREATE INDEX jobs_open ON jobs (cluster, ended_at, seen_at)",
+    """
+    CREATE TABLE segments (
+      id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, node TEXT NOT NULL,
+      start_at INTEGER NOT NULL, end_at INTEGER NOT NULL, total_j INTEGER NOT NULL,
+      quality TEXT NOT NULL, meter TEXT NOT NULL, digest TEXT NOT NULL,
+      received_at INTEGER NOT NULL,
+      UNIQUE (cluster, node, start_at), CHECK (end_at > start_at)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE parts (
+      segment_id INTEGER NOT NULL REFERENCES segments (id), cluster TEXT NOT NULL,
+      kind TEXT NOT NULL, job_id INTEGER, restarts INTEGER, uid INTEGER,
+      energy_j INTEGER NOT NULL CHECK (energy_j >= 0),
+      cpu_ms INTEGER NOT NULL, present_ms INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX parts_by_segment ON parts (segment_id)",
+    "CREATE INDEX parts_by_job ON parts (cluster, job_id, restarts) WHERE job_id IS NOT NULL",
+    """
+    CREATE TABLE epochs (
+      cluster TEXT NOT NULL, node TEXT NOT NULL, job_id INTEGER NOT NULL,
+      restarts INTEGER NOT NULL, uid INTEGER NOT NULL, epoch INTEGER NOT NULL, epochs INTEGER,
+      started_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, energy_millij INTEGER NOT NULL,
+      relative_sd REAL, samples INTEGER NOT NULL, quality TEXT NOT NULL,
+      received_at INTEGER NOT NULL,
+      UNIQUE (cluster, node, job_id, restarts, epoch, started_ms)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE series (
+      id INTEGER PRIMARY KEY, provider TEXT NOT NULL, zone TEXT NOT NULL, kind TEXT NOT NULL,
+      basis TEXT NOT NULL, gas TEXT NOT NULL, scope TEXT NOT NULL, static INTEGER NOT NULL,
+      note TEXT NOT NULL, UNIQUE (provider, zone, kind, basis, gas, scope, static, note)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE intensities (
+      series_id INTEGER NOT NULL REFERENCES series (id), start_at INTEGER NOT NULL,
+      end_at INTEGER NOT NULL, mg_per_kwh INTEGER NOT NULL, fetched_at INTEGER NOT NULL,
+      PRIMARY KEY (series_id, start_at, fetched_at)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE forecasts (
+      id INTEGER PRIMARY KEY, series_id INTEGER NOT NULL REFERENCES series (id),
+      issued_at INTEGER NOT NULL, fetched_at INTEGER NOT NULL, UNIQUE (series_id, issued_at)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE forecast_points (
+      forecast_id INTEGER NOT NULL REFERENCES forecasts (id), start_at INTEGER NOT NULL,
+      end_at INTEGER NOT NULL, mg_per_kwh INTEGER NOT NULL, PRIMARY KEY (forecast_id, start_at)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE predictions (
+      id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, job_id INTEGER NOT NULL,
+      submitted_at INTEGER NOT NULL, restarts INTEGER NOT NULL, made_at INTEGER NOT NULL,
+      source TEXT NOT NULL, samples INTEGER NOT NULL, duration_s INTEGER NOT NULL,
+      duration_low_s INTEGER NOT NULL, duration_high_s INTEGER NOT NULL,
+      energy_j INTEGER NOT NULL, energy_low_j INTEGER NOT NULL, energy_high_j INTEGER NOT NULL,
+      method TEXT NOT NULL, explanation TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX predictions_by_job ON predictions (cluster, job_id, submitted_at, restarts, id)",
+    """
+    CREATE TABLE plans (
+      id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, job_id INTEGER NOT NULL,
+      submitted_at INTEGER NOT NULL, restarts INTEGER NOT NULL, made_at INTEGER NOT NULL,
+      start_at INTEGER NOT NULL, baseline_at INTEGER NOT NULL, latest_at INTEGER NOT NULL,
+      reason TEXT NOT NULL, text TEXT NOT NULL, expected_mg INTEGER, baseline_mg INTEGER,
+      forecast_issued_at INTEGER, provider TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX plans_by_job ON plans (cluster, job_id, submitted_at, restarts, id)",
+    """
+    CREATE TABLE entries (
+      id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL,
+      cluster TEXT NOT NULL, job_id INTEGER NOT NULL, submitted_at INTEGER NOT NULL,
+      restarts INTEGER NOT NULL, user TEXT NOT NULL, account TEXT NOT NULL,
+      period TEXT NOT NULL, origin TEXT NOT NULL, mg INTEGER NOT NULL, energy_j INTEGER NOT NULL,
+      idempotency_key TEXT NOT NULL UNIQUE, provenance TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX entries_by_job ON entries (cluster, job_id, submitted_at, restarts)",
+    "CREATE INDEX entries_by_user ON entries (period, user)",
+    "CREATE INDEX entries_by_account ON entries (period, account)",
+    """
+    CREATE TRIGGER entries_are_append_only_1 BEFORE UPDATE ON entries
+    BEGIN SELECT RAISE(ABORT, 'ledger entries are never changed'); END
+    """,
+    """
+    CREATE TRIGGER entries_are_append_only_2 BEFORE DELETE ON entries
+    BEGIN SELECT RAISE(ABORT, 'ledger entries are never removed'); END
+    """,
+    """
+    CREATE TABLE grants (
+      id INTEGER PRIMARY KEY, at INTEGER NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL,
+      mg INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE settlements (
+      cluster TEXT NOT NULL, job_id INTEGER NOT NULL, submitted_at INTEGER NOT NULL,
+      restarts INTEGER NOT NULL, settled_at INTEGER NOT NULL, energy_j INTEGER, mg INTEGER,
+      quality TEXT NOT NULL, coverage REAL, provisional INTEGER NOT NULL, final INTEGER NOT NULL,
+      mg_per_kwh INTEGER, pue_ppm INTEGER NOT NULL, sources TEXT NOT NULL, saved_mg INTEGER,
+      baseline_at INTEGER, cpu_ms INTEGER NOT NULL,
+      PRIMARY KEY (cluster, job_id, submitted_at, restarts)
+    ) STRICT
+    """,
+)
+
+
+@migrations()
+def m0001_initial(db: Database) -> None:
+    """Jobs, readings, intensities, predictions, plans, entries, grants, settlements."""
+    for statement in _INITIAL:
+        db.conn.execute(statement)

@@ -1,0 +1,110 @@
+"""What a job's owner asks of carbonsched, and the mark that carries it in Slurm's comment.
+
+The comment is the user's text: it may decide when a job starts, never what is charged. Whatever
+does not parse exactly as a mark is somebody else's comment, and is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MARK = "carbonsched/1"
+MAX_COMMENT = 1024  # Slurm's own limit at submission
+CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_S = 366 * 86_400
+_MAX_EPOCHS = 10_000_000
+_NUMBER = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directives:
+    """The owner's bounds and hints for one job.
+
+    ``max_delay_s`` is how long the start may be delayed beyond submission, ``None`` the site's
+    default; ``deadline_at`` by when the job must have ended; ``start_now`` forbids any delay.
+    """
+
+    max_delay_s: int | None = None
+    deadline_at: int | None = None
+    epochs: int | None = None
+    checkpoint: bool = False
+    start_now: bool = False
+    campaign: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_delay_s is not None and not 0 <= self.max_delay_s <= _MAX_S:
+            raise ValueError("the maximum delay must be between 0 and 366 days")
+        if self.epochs is not None and not 1 <= self.epochs <= _MAX_EPOCHS:
+            raise ValueError(f"epochs must be between 1 and {_MAX_EPOCHS}")
+        if self.campaign is not None and not CAMPAIGN.fullmatch(self.campaign):
+            raise ValueError(
+                "a campaign is 1 to 64 letters, digits, dots, dashes or underscores,"
+                " beginning with a letter or digit"
+            )
+        if self.deadline_at is not None and self.deadline_at < 0:
+            raise ValueError("the deadline lies before 1970")
+
+
+def encode_mark(directives: Directives) -> str:
+    """The comment that carries the directives, such as ``carbonsched/1 delay=21600 epochs=10``."""
+    words = [MARK]
+    for name, value in (
+        ("delay", directives.max_delay_s),
+        ("deadline", directives.deadline_at),
+        ("epochs", directives.epochs),
+        ("checkpoint", 1 if directives.checkpoint else None),
+        ("now", 1 if directives.start_now else None),
+        ("campaign", directives.campaign),
+    ):
+        if value is not None:
+            words.append(f"{name}={value}")
+    return " ".join(words)
+
+
+def decode_mark(comment: str) -> Directives | None:
+    """The directives in a comment, or ``None`` where it is not exactly one of our marks."""
+    if len(comment) > MAX_COMMENT:
+        return None
+    words = comment.split(" ")
+    if words[0] != MARK:
+        return None
+    fields: dict[str, str] = {}
+    for word in words[1:]:
+        name, equals, value = word.partition("=")
+        if not equals or name in fields:
+            return None
+        fields[name] = value
+    try:
+        return _directives(fields)
+    except ValueError:
+        return None
+
+
+def _directives(fields: dict[str, str]) -> Directives:
+    known = {"delay", "deadline", "epochs", "checkpoint", "now", "campaign"}
+    if not fields.keys() <= known:
+        raise ValueError("unknown word in the mark")
+    return Directives(
+        max_delay_s=_number(fields, "delay"),
+        deadline_at=_number(fields, "deadline"),
+        epochs=_number(fields, "epochs"),
+        checkpoint=_flag(fields, "checkpoint"),
+        start_now=_flag(fields, "now"),
+        campaign=fields.get("campaign"),
+    )
+
+
+def _number(fields: dict[str, str], name: str) -> int | None:
+    text = fields.get(name)
+    if text is None:
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{name} is not a number")
+    return int(text)
+
+
+def _flag(fields: dict[str, str], name: str) -> bool:
+    if fields.get(name, "1") != "1":
+        raise ValueError(f"{name} is not 1")
+    return name in fields

@@ -1,0 +1,157 @@
+"""Energy as nodes report it: segments whose parts add up to what was metered."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Quality(StrEnum):
+    """How an energy figure was obtained, best first."""
+
+    MEASURED = "measured"
+    PARTIAL = "partial"
+    MODELLED = "modelled"
+    MISSING = "missing"
+
+
+class PartKind(StrEnum):
+    """Who used a part of a segment's energy."""
+
+    JOB = "job"
+    IDLE = "idle"
+    """The node's static power that no job had allocated."""
+    SYSTEM = "system"
+    """Dynamic energy of processes that belong to no job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyPart:
+    """One consumer's share of a segment: whole joules, CPU milliseconds, milliseconds present."""
+
+    kind: PartKind
+    energy_j: int
+    cpu_ms: int = 0
+    present_ms: int = 0
+    job_id: int | None = None
+    restarts: int | None = None
+    uid: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.energy_j < 0 or self.cpu_ms < 0 or self.present_ms < 0:
+            raise ValueError("a part of a segment is negative")
+        if (self.kind is PartKind.JOB) != (self.job_id is not None and self.restarts is not None):
+            raise ValueError("a job's part names job_id and restarts, any other part neither")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergySegment:
+    """One node's energy over ``[start_at, end_at)``: ``total_j`` is the sum of its parts, exactly.
+
+    A segment is closed when it is made and never changes: (cluster, node, start_at) names it.
+    """
+
+    cluster: str
+    node: str
+    start_at: int
+    end_at: int
+    total_j: int
+    quality: Quality
+    meter: str
+    parts: tuple[EnergyPart, ...]
+
+    def __post_init__(self) -> None:
+        if self.end_at <= self.start_at:
+            raise ValueError("a segment ends after it starts")
+        if self.quality is Quality.MISSING:
+            raise ValueError("a segment that was not metered is not sent")
+        if self.total_j != sum(part.energy_j for part in self.parts):
+            raise ValueError(f"the parts of a segment do not add up to its {self.total_j} J")
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON object that travels from agent to daemon."""
+        return asdict(self)
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> EnergySegment:
+        """Read a JSON object; ``ValueError`` says what is wrong with it."""
+        fields = _exact_fields(wire, cls)
+        fields["quality"] = Quality(fields["quality"])
+        parts = fields["parts"]
+        if not isinstance(parts, list):
+            raise ValueError("parts is not a list")
+        fields["parts"] = tuple(_part(part) for part in parts)
+        _check_types(fields, {"cluster": str, "node": str, "meter": str})
+        _check_types(fields, dict.fromkeys(("start_at", "end_at", "total_j"), int))
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """One epoch of a training job on one node, with the energy metered in exactly that interval.
+
+    ``energy_millij`` counts thousandths of a joule, for an epoch can be short. ``relative_sd`` is
+    the standard deviation of power or step time within the epoch over its mean, from ``samples``
+    parts; ``None`` where it could not be seen.
+    """
+
+    cluster: str
+    node: str
+    job_id: int
+    restarts: int
+    uid: int
+    epoch: int
+    epochs: int | None
+    started_ms: int
+    duration_ms: int
+    energy_millij: int
+    relative_sd: float | None
+    samples: int
+    quality: Quality
+
+    def __post_init__(self) -> None:
+        if self.duration_ms <= 0 or self.energy_millij < 0 or self.epoch < 1:
+            raise ValueError("an epoch has a number from 1, a length and no negative energy")
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON object that travels from agent to daemon."""
+        return asdict(self)
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> EpochRecord:
+        """Read a JSON object; ``ValueError`` says what is wrong with it."""
+        fields = _exact_fields(wire, cls)
+        fields["quality"] = Quality(fields["quality"])
+        _check_types(fields, {"cluster": str, "node": str})
+        numbers = ("job_id", "restarts", "uid", "epoch", "started_ms", "duration_ms")
+        _check_types(fields, dict.fromkeys((*numbers, "energy_millij", "samples"), int))
+        if fields["epochs"] is not None:
+            _check_types(fields, {"epochs": int})
+        if fields["relative_sd"] is not None:
+            fields["relative_sd"] = float(fields["relative_sd"])
+        return cls(**fields)
+
+
+def _part(wire: Any) -> EnergyPart:
+    fields = _exact_fields(wire, EnergyPart)
+    fields["kind"] = PartKind(fields["kind"])
+    _check_types(fields, dict.fromkeys(("energy_j", "cpu_ms", "present_ms"), int))
+    for name in ("job_id", "restarts", "uid"):
+        if fields[name] is not None:
+            _check_types(fields, {name: int})
+    return EnergyPart(**fields)
+
+
+def _exact_fields(wire: Any, cls: type) -> dict[str, Any]:
+    expected = set(cls.__dataclass_fields__)  # type: ignore[attr-defined]
+    if not isinstance(wire, dict) or set(wire) != expected:
+        raise ValueError(f"expected an object with {', '.join(sorted(expected))}")
+    return dict(wire)
+
+
+def _check_types(fields: dict[str, Any], types: dict[str, type]) -> None:
+    for name, kind in types.items():
+        value = fields[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"{name} is not {'a string' if kind is str else 'a whole number'}")

@@ -1,0 +1,54 @@
+"""When a job is to start, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from carbonsched.model.job import JobKey
+
+
+class Reason(StrEnum):
+    """Why a plan starts a job when it does."""
+
+    CLEANER = "cleaner"
+    NOT_DEFERRABLE = "not-deferrable"
+    GAIN_TOO_SMALL = "gain-too-small"
+    NO_FORECAST = "no-forecast"
+    FORECAST_TOO_SHORT = "forecast-too-short"
+    NO_ROOM = "no-room"
+    QUOTA = "quota"
+    USER_BEGIN = "user-begin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The chosen start of one job beside the start it could have had.
+
+    ``expected_mg`` and ``baseline_mg`` are by the same forecast and prediction, with PUE;
+    ``None`` where there was no forecast to reckon with.
+    """
+
+    key: JobKey
+    made_at: int
+    start_at: int
+    baseline_at: int
+    latest_at: int
+    reason: Reason
+    text: str
+    expected_mg: int | None = None
+    baseline_mg: int | None = None
+    forecast_issued_at: int | None = None
+    provider: str | None = None
+
+    @property
+    def deferred(self) -> bool:
+        """Whether the job waits for more than the moment of planning."""
+        return self.start_at > self.baseline_at
+
+    @property
+    def saved_mg(self) -> int | None:
+        """Milligrams expected to be saved against the baseline."""
+        if self.expected_mg is None or self.baseline_mg is None:
+            return None
+        return self.baseline_mg - self.expected_mg

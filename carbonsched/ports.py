@@ -1,0 +1,96 @@
+"""What the services need of the world, as Protocols; adapters live in the packages above.
+
+Adapters raise the exceptions of :mod:`carbonsched.errors` and no others for what may go wrong
+outside, and every call they make has a time limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from carbonsched.model.intensity import Forecast, IntensitySeries, SeriesInfo
+from carbonsched.model.job import Job
+
+
+class Clock(Protocol):
+    """Where "now" comes from; the simulator has its own."""
+
+    def now(self) -> int:
+        """Whole epoch seconds, UTC."""
+        ...
+
+
+class IntensityProvider(Protocol):
+    """One service, file or table that knows the grid's intensity in one zone."""
+
+    @property
+    def info(self) -> SeriesInfo:
+        """What its numbers mean."""
+        ...
+
+    def actual(self, start_at: int, end_at: int) -> IntensitySeries:
+        """What is known of ``[start_at, end_at)``: perhaps less than that, never invented.
+
+        Raises:
+            ProviderError: unreachable, refused or malformed.
+        """
+        ...
+
+    def forecast(self, now: int) -> Forecast | None:
+        """The latest forecast issued by ``now``; ``None`` where the provider has none.
+
+        Raises:
+            ProviderError: unreachable, refused or malformed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node as Slurm describes it."""
+
+    name: str
+    cpus: int
+    available: bool
+    partitions: tuple[str, ...] = ()
+
+
+class Cluster(Protocol):
+    """One Slurm cluster."""
+
+    @property
+    def name(self) -> str:
+        """Slurm's ClusterName."""
+        ...
+
+    def jobs(self) -> Sequence[Job]:
+        """Every pending and active job (squeue), pending arrays as one row with ``tasks``."""
+        ...
+
+    def job(self, job_id: int) -> Job | None:
+        """One job that slurmctld still knows, else ``None``."""
+        ...
+
+    def history(self, since_at: int, until_at: int) -> Sequence[Job]:
+        """Jobs of the accounting database that were there in ``[since_at, until_at)``.
+
+        Requeued runs come as jobs of their own; array tasks one by one.
+        """
+        ...
+
+    def nodes(self) -> Sequence[Node]:
+        """The nodes and whether they can take work."""
+        ...
+
+    def set_start(self, job_id: int, start_at: int, note: str) -> None:
+        """Move a pending job's earliest start and leave an admin comment, in one call.
+
+        A ``start_at`` that is not in the future means now.
+
+        Raises:
+            ClusterRefusedError: the job is no longer pending, or not ours to move.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        ...

@@ -1,0 +1,78 @@
+"""Constants and conversions.
+
+Suffixes name units everywhere: ``_s`` seconds, ``_w`` watts, ``_j`` joules, ``_uj`` microjoules,
+``_kwh``, ``_g`` grams, ``_mg`` milligrams of CO2 or CO2eq, ``_mg_per_kwh``. Storage holds whole
+joules, milligrams and epoch seconds, so that sums are exact whatever their order.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+J_PER_KWH = 3_600_000
+UJ_PER_J = 1_000_000
+MG_PER_G = 1000
+NS_PER_S = 1_000_000_000
+PPM = 1_000_000
+
+
+def emissions_mg(energy_j: int, pue_ppm: int, intensity_mg_per_kwh: int) -> Fraction:
+    """Exact milligrams emitted for energy at the meter.
+
+    m = E x PUE x I, with E in kWh (The Green Grid's PUE multiplies IT energy up to the whole
+    facility's; Lannelongue et al. 2021, eq. 1). Rounding is left to the one place that posts.
+    """
+    return Fraction(energy_j * pue_ppm * intensity_mg_per_kwh, J_PER_KWH * PPM)
+
+
+def to_mg(exact: Fraction) -> int:
+    """Round exact milligrams half to even: the only rounding between a reading and an entry."""
+    return round(exact)
+
+
+def ppm(ratio: float) -> int:
+    """A ratio, such as a PUE of 1.25, in whole parts per million."""
+    return round(ratio * PPM)
+
+
+def format_mass(mg: int | None) -> str:
+    """Milligrams as a person reads them: ``83 mg``, ``1.24 g``, ``3.50 kg``, ``-`` for missing."""
+    if mg is None:
+        return "-"
+    size = abs(mg)
+    for limit, divisor, unit in ((10**3, 1, "mg"), (10**6, 10**3, "g"), (10**9, 10**6, "kg")):
+        if size < limit:
+            return f"{mg} {unit}" if divisor == 1 else f"{_three(mg / divisor)} {unit}"
+    return f"{_three(mg / 10**9)} t"
+
+
+def format_energy(joules: int | None) -> str:
+    """Joules as a person reads them: ``850 J`` below a watt-hour, then Wh, kWh, MWh, GWh."""
+    if joules is None:
+        return "-"
+    if abs(joules) < 3600:
+        return f"{joules} J"
+    watt_hours = joules / 3600
+    for divisor, unit in ((1, "Wh"), (10**3, "kWh"), (10**6, "MWh")):
+        if abs(watt_hours) / divisor < 1000:
+            return f"{_three(watt_hours / divisor)} {unit}"
+    return f"{_three(watt_hours / 10**9)} GWh"
+
+
+def format_duration(seconds: float | None) -> str:
+    """Seconds in Slurm's form: ``HH:MM:SS`` or ``D-HH:MM:SS``, ``-`` for missing."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    sign = "-" if whole < 0 else ""
+    minutes, second = divmod(abs(whole), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    clock = f"{hour:02d}:{minute:02d}:{second:02d}"
+    return f"{sign}{days}-{clock}" if days else f"{sign}{clock}"
+
+
+def _three(value: float) -> str:
+    """Three significant digits without an exponent, for values of 1 to 999."""
+    size = abs(value)
+    return f"{value:.2f}" if size < 10 else f"{value:.1f}" if size < 100 else f"{value:.0f}"

@@ -1,0 +1,1 @@
+"""The daemon's HTTP API: authentication, shapes, and nothing that decides."""

@@ -1,0 +1,71 @@
+"""What the API asks of the services behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from carbonsched.model.directives import Directives
+from carbonsched.transport.munge import Caller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs somebody wants to see; ``everybody`` is for operators."""
+
+    user: str | None = None
+    job_id: int | None = None
+    since_at: int = 0
+    until_at: int | None = None
+    everybody: bool = False
+    evidence: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportQuery:
+    """Which statement somebody wants: of a user (the caller by default), account or campaign."""
+
+    month: str | None = None
+    user: str | None = None
+    account: str | None = None
+    campaign: str | None = None
+
+
+class Backend(Protocol):
+    """One method for each thing the API offers; all are called from worker threads."""
+
+    def readings(self, caller: Caller, segments: list[Any], epochs: list[Any]) -> dict[str, Any]:
+        """Take readings from a node."""
+        ...
+
+    def adopt(
+        self, caller: Caller, cluster: str, job_id: int, directives: Directives
+    ) -> dict[str, Any]:
+        """Take over a job that its owner has just submitted."""
+        ...
+
+    def queue(self, caller: Caller, query: JobQuery) -> dict[str, Any]:
+        """Pending and active jobs with their plans."""
+        ...
+
+    def jobs(self, caller: Caller, query: JobQuery) -> dict[str, Any]:
+        """Jobs with their figures."""
+        ...
+
+    def report(self, caller: Caller, query: ReportQuery) -> dict[str, Any]:
+        """A monthly statement."""
+        ...
+
+    def quota(self, caller: Caller) -> dict[str, Any]:
+        """Balances: the caller's, or everybody's for an operator."""
+        ...
+
+    def grant(
+        self, caller: Caller, subject: str, month: str | None, mg: int, reason: str
+    ) -> dict[str, Any]:
+        """Change a subject's budget for a month, with a reason, for the record."""
+        ...
+
+    def health(self) -> dict[str, Any]:
+        """Whether the ticks are well."""
+        ...

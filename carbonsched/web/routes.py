@@ -1,0 +1,138 @@
+"""The API's routes: each reads its words, asks the backend, and answers what that says."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from carbonsched.errors import RequestError
+from carbonsched.model.directives import Directives
+from carbonsched.transport.munge import Caller
+from carbonsched.web.backend import Backend, JobQuery, ReportQuery
+
+
+class Readings(BaseModel):
+    """Closed segments and epochs of a node; each is checked by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+    segments: list[Any] = Field(default_factory=list, max_length=10_000)
+    epochs: list[Any] = Field(default_factory=list, max_length=10_000)
+
+
+class Adoption(BaseModel):
+    """A job just submitted, and what its owner asks."""
+
+    model_config = ConfigDict(extra="forbid")
+    cluster: str
+    job_id: int = Field(ge=1)
+    directives: dict[str, Any]
+
+
+class GrantRequest(BaseModel):
+    """A change of a subject's budget."""
+
+    model_config = ConfigDict(extra="forbid")
+    subject: str
+    month: str | None = None
+    mg: int
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+Known = Annotated[Caller, Depends(_caller)]
+Served = Annotated[Backend, Depends(_backend)]
+Everybody = Annotated[bool, Query(alias="all")]
+
+public = APIRouter()
+signed = APIRouter()
+"""Included by the application with the authenticator in front of every route."""
+
+
+@public.get("/v1/health")
+def health(backend: Served) -> dict[str, Any]:
+    """Whether the ticks are well; needs no credential."""
+    return backend.health()
+
+
+@signed.post("/v1/readings")
+def readings(document: Readings, caller: Known, backend: Served) -> dict[str, Any]:
+    """Take readings from a node; whatever is not refused is on disk when this answers."""
+    return backend.readings(caller, document.segments, document.epochs)
+
+
+@signed.post("/v1/jobs")
+def adopt(document: Adoption, caller: Known, backend: Served) -> dict[str, Any]:
+    """Take over a job just submitted; answers the lines that csbatch shows."""
+    try:
+        directives = Directives(**document.directives)
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"directives: {error}") from None
+    return backend.adopt(caller, document.cluster, document.job_id, directives)
+
+
+@signed.get("/v1/queue")
+def queue(
+    caller: Known, backend: Served, user: str | None = None, everybody: Everybody = False
+) -> dict[str, Any]:
+    """Pending and active jobs with their plans and predictions."""
+    return backend.queue(caller, JobQuery(user=user, everybody=everybody))
+
+
+@signed.get("/v1/jobs")
+def jobs(
+    caller: Known,
+    backend: Served,
+    user: str | None = None,
+    job: int | None = None,
+    since_at: int = 0,
+    until_at: int | None = None,
+    everybody: Everybody = False,
+    evidence: bool = False,
+) -> dict[str, Any]:
+    """Jobs with their energy and emissions, on demand with the chain of evidence."""
+    query = JobQuery(
+        user=user,
+        job_id=job,
+        since_at=since_at,
+        until_at=until_at,
+        everybody=everybody,
+        evidence=evidence,
+    )
+    return backend.jobs(caller, query)
+
+
+@signed.get("/v1/report")
+def report(
+    caller: Known,
+    backend: Served,
+    month: str | None = None,
+    user: str | None = None,
+    account: str | None = None,
+    campaign: str | None = None,
+) -> dict[str, Any]:
+    """A monthly statement."""
+    query = ReportQuery(month=month, user=user, account=account, campaign=campaign)
+    return backend.report(caller, query)
+
+
+@signed.get("/v1/quota")
+def quota(caller: Known, backend: Served) -> dict[str, Any]:
+    """Balances: the caller's own, or everybody's for an operator."""
+    return backend.quota(caller)
+
+
+@signed.post("/v1/quota/grants")
+def grant(document: GrantRequest, caller: Known, backend: Served) -> dict[str, Any]:
+    """Change a budget for a month, for the record."""
+    return backend.grant(caller, document.subject, document.month, document.mg, document.reason)
