@@ -7,7 +7,16 @@ joules, milligrams and epoch seconds, so that sums are exact whatever their orde
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from fractions import Fraction
+from typing import Protocol, Self, TypeVar
+
+
+class _Sortable(Hashable, Protocol):
+    def __lt__(self, other: Self, /) -> bool: ...
+
+
+Key = TypeVar("Key", bound=_Sortable)
 
 J_PER_KWH = 3_600_000
 UJ_PER_J = 1_000_000
@@ -76,3 +85,26 @@ def _three(value: float) -> str:
     """Three significant digits without an exponent, for values of 1 to 999."""
     size = abs(value)
     return f"{value:.2f}" if size < 10 else f"{value:.1f}" if size < 100 else f"{value:.0f}"
+
+
+def apportion(total: int, weights: Mapping[Key, int]) -> dict[Key, int]:
+    """Divide a whole number by weights so that the shares add up to it exactly.
+
+    Hamilton's method of largest remainders: whole units left over go to the largest remainders,
+    equal ones to the smaller key, so the answer does not depend on the order of the weights. Some
+    weight must be positive, none negative.
+    """
+    whole = sum(weights.values())
+    if whole <= 0 or min(weights.values()) < 0:
+        raise ValueError("weights must not be negative, nor all zero")
+    shares: dict[Key, int] = {}
+    remainders: list[tuple[int, Key]] = []
+    for key, weight in weights.items():
+        share, remainder = divmod(total * weight, whole)
+        shares[key] = share
+        if remainder:
+            remainders.append((-remainder, key))
+    left = total - sum(shares.values())
+    for _, key in sorted(remainders)[:left]:
+        shares[key] += 1
+    return shares

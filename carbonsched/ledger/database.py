@@ -43,6 +43,12 @@ class LedgerFile:
         with self._lock:
             self._db.close()
 
+    def optimise(self) -> None:
+        """Refresh statistics and truncate the write-ahead log."""
+        with self._lock, self._translated():
+            self._db.conn.execute("PRAGMA optimize")
+            self._db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; nested blocks belong to the outermost."""

@@ -18,10 +18,14 @@ KEY_MATCH = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownJob:
-    """A job with its directives; ``None`` where its owner never asked anything of us."""
+    """A job with its directives; ``None`` where its owner never asked anything of us.
+
+    ``begin_at`` is the owner's own ``--begin``, which a plan never undercuts.
+    """
 
     job: Job
     directives: Directives | None
+    begin_at: int | None
     first_seen_at: int
     seen_at: int
 
@@ -32,22 +36,39 @@ class JobTable:
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
-    def save(self, jobs: list[tuple[Job, Directives | None]], now: int) -> None:
-        """Write what Slurm told; directives once known are kept when none are given."""
-        with self._file.transaction():
-            for job, directives in jobs:
-                before = self.get(job.key)
-                kept = directives or (before.directives if before else None)
-                row = _row(job) | {
-                    "directives": json.dumps(asdict(kept)) if kept else None,
-                    "first_seen_at": before.first_seen_at if before else now,
-                    "seen_at": now,
-                }
-                self._file.replace("jobs", [row])
+    def save(self, known: KnownJob) -> None:
+        """Write a job as it is now known."""
+        row = _row(known.job) | {
+            "directives": json.dumps(asdict(known.directives)) if known.directives else None,
+            "begin_at": known.begin_at,
+            "first_seen_at": known.first_seen_at,
+            "seen_at": known.seen_at,
+        }
+        self._file.replace("jobs", [row])
+
+    def moved(self, key: JobKey, begin_at: int, note: str) -> None:
+        """Record that Slurm took a new begin time and admin comment for a job."""
+        self._file.change(
+            f"UPDATE jobs SET eligible_at = :begin_at, admin_comment = :note WHERE {KEY_MATCH}",
+            begin_at=begin_at,
+            note=note,
+            **asdict(key),
+        )
 
     def get(self, key: JobKey) -> KnownJob | None:
         """One job by its whole key."""
         row = self._file.row(f"SELECT * FROM jobs WHERE {KEY_MATCH}", **asdict(key))
+        return _known(row) if row else None
+
+    def by_submission(self, cluster: str, job_id: int, submitted_at: int) -> KnownJob | None:
+        """One job by what slurmdbd knows of its key: it does not tell restarts."""
+        row = self._file.row(
+            "SELECT * FROM jobs WHERE cluster = :cluster AND job_id = :job_id"
+            " AND submitted_at = :submitted_at ORDER BY restarts DESC LIMIT 1",
+            cluster=cluster,
+            job_id=job_id,
+            submitted_at=submitted_at,
+        )
         return _known(row) if row else None
 
     def open(self, cluster: str) -> list[KnownJob]:
@@ -78,6 +99,24 @@ class JobTable:
             user=user, account=account, job_id=job_id, since_at=since_at, until_at=until_at,
         )  # fmt: skip
         return [_known(row) for row in rows]
+
+    def completed(self, user: str, since_at: int) -> list[tuple[Job, int | None]]:
+        """A user's completed runs, newest first, with their energy where it is final and whole."""
+        rows = self._file.rows(
+            "SELECT jobs.*, settlements.energy_j AS metered_j, settlements.quality AS quality,"
+            " settlements.final AS final FROM jobs LEFT JOIN settlements USING"
+            " (cluster, job_id, submitted_at, restarts)"
+            " WHERE user = :user AND state = 'COMPLETED' AND ended_at >= :since_at"
+            " ORDER BY ended_at DESC LIMIT 500",
+            user=user,
+            since_at=since_at,
+        )
+        runs = []
+        for row in rows:
+            metered_j, quality, final = (row.pop(n) for n in ("metered_j", "quality", "final"))
+            whole = final and quality in ("measured", "modelled")
+            runs.append((_known(row).job, metered_j if whole else None))
+        return runs
 
     def unsettled(self, cluster: str) -> list[KnownJob]:
         """Jobs that have started and whose figures are not final yet."""
@@ -117,12 +156,11 @@ def _plain(value: Any) -> Any:
 def _known(row: dict[str, Any]) -> KnownJob:
     fields = dict(row)
     directives = fields.pop("directives")
-    first_seen_at, seen_at = fields.pop("first_seen_at"), fields.pop("seen_at")
+    ours = {name: fields.pop(name) for name in ("begin_at", "first_seen_at", "seen_at")}
     key = JobKey(**{name: fields.pop(name) for name in JobKey.__dataclass_fields__})
     fields["nodes"] = tuple(fields["nodes"].split())
     return KnownJob(
         job=Job(key=key, **fields),
         directives=Directives(**json.loads(directives)) if directives else None,
-        first_seen_at=first_seen_at,
-        seen_at=seen_at,
+        **ours,
     )

@@ -32,6 +32,10 @@ class Ledger:
         """All or nothing over every table."""
         return self._file.transaction()
 
+    def optimise(self) -> None:
+        """Fold the write-ahead log back and refresh the query planner's statistics."""
+        self._file.optimise()
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()

@@ -37,9 +37,12 @@ class PlanTable:
         return Prediction(**row | {"source": PredictionSource(row["source"])}) if row else None
 
     def add_plan(self, plan: Plan) -> bool:
-        """Keep a plan whose start or reason differs from the last; returns whether it did."""
+        """Keep a plan whose start or reason differs from the last; returns whether it did.
+
+        "At once" is one start, however often it is said again while the job queues.
+        """
         before = self.plan(plan.key)
-        if before and (before.start_at, before.reason) == (plan.start_at, plan.reason):
+        if before and _essence(before) == _essence(plan):
             return False
         row = {name: value for name, value in asdict(plan).items() if name != "key"}
         self._file.insert("plans", [row | asdict(plan.key)])
@@ -53,6 +56,16 @@ class PlanTable:
         """The first plan of a job: its baseline is when the job could have started."""
         return self._plan(key, "ASC")
 
+    def deferral(self, key: JobKey) -> Plan | None:
+        """The first plan that made a job wait for a cleaner window."""
+        row = self._file.row(
+            f"SELECT {_PLAN} FROM plans WHERE {KEY_MATCH} AND reason = :reason"
+            " AND start_at > baseline_at ORDER BY id LIMIT 1",
+            reason=Reason.CLEANER,
+            **asdict(key),
+        )
+        return _read(row, key) if row else None
+
     def _plan(self, key: JobKey, order: str) -> Plan | None:
         row = self._file.row(
             f"SELECT {_PLAN} FROM plans WHERE {KEY_MATCH} ORDER BY id {order} LIMIT 1",
@@ -63,3 +76,7 @@ class PlanTable:
 
 def _read(row: dict[str, Any], key: JobKey) -> Plan:
     return Plan(key=key, **row | {"reason": Reason(row["reason"])})
+
+
+def _essence(plan: Plan) -> tuple[int | None, Reason]:
+    return (plan.start_at if plan.deferred else None, plan.reason)

@@ -26,7 +26,8 @@ _INITIAL = (
       time_limit_s INTEGER, eligible_at INTEGER, started_at INTEGER, ended_at INTEGER,
       deadline_at INTEGER, comment TEXT NOT NULL, admin_comment TEXT NOT NULL,
       array_job_id INTEGER, array_task TEXT, het_job_id INTEGER, tasks INTEGER NOT NULL,
-      directives TEXT, first_seen_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
+      directives TEXT, begin_at INTEGER,
+      first_seen_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
       PRIMARY KEY (cluster, job_id, submitted_at, restarts)
     ) STRICT
     """,

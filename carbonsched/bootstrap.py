@@ -1,0 +1,177 @@
+"""Wiring: the one place that knows which adapter stands behind which port."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from carbonsched.accounting import Budgets
+from carbonsched.cluster import CommandLineCluster
+from carbonsched.config.schema import ClusterConfig, SiteConfig
+from carbonsched.errors import ConfigError
+from carbonsched.intensity.build import build_chain
+from carbonsched.ledger import Ledger
+from carbonsched.planning import DelayPolicy, PlanningParameters
+from carbonsched.services.access import Access
+from carbonsched.services.adopt import AdoptJobs
+from carbonsched.services.backend import ServiceBackend
+from carbonsched.services.fetch import FetchIntensity
+from carbonsched.services.grid import Grid
+from carbonsched.services.housekeeping import KeepHouse
+from carbonsched.services.ingest import TakeReadings
+from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.plan import PlanStarts
+from carbonsched.services.predict import PredictJobs
+from carbonsched.services.quotas import Quotas
+from carbonsched.services.settle import SettleJobs
+from carbonsched.services.snapshot import PublishSnapshot, SnapshotFile
+from carbonsched.services.statement import Statements
+from carbonsched.services.ticks import Ticks, WriterLock
+from carbonsched.services.views import Views
+from carbonsched.site import NodeClass
+from carbonsched.transport.munge import Munge
+
+LEDGER = "ledger.db"
+LOCK = "writer.lock"
+SNAPSHOT_VALID_TICKS = 10
+"""For how many quota ticks the submit plug-in trusts a snapshot after the daemon has gone."""
+
+
+class SystemClock:
+    """The host's clock."""
+
+    def now(self) -> int:
+        """Whole epoch seconds."""
+        return int(time.time())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """A built daemon: its API's backend, its ticks with their periods, its ledger."""
+
+    ledger: Ledger
+    backend: ServiceBackend
+    ticks: Ticks
+    periods_s: dict[str, float]
+    munge: Munge
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self.ledger.close()
+
+
+def build(config: SiteConfig) -> Application:
+    """Wire everything from a checked configuration.
+
+    Raises:
+        ConfigError: the state directory cannot be used.
+        LedgerError: the ledger cannot be opened.
+    """
+    clock = SystemClock()
+    _prepare_state(config)
+    ledger = Ledger(config.site.state_dir / LEDGER)
+    lock = WriterLock(config.site.state_dir / LOCK)
+    time_zone = config.site.time_zone
+    settle_lag_s = config.planning.settle_lag_s
+    clusters = Clusters([_managed(cluster) for cluster in config.clusters])
+    chains = {zone.name: build_chain(zone, clock) for zone in config.zones}
+    infos = {name: chain.infos for name, chain in chains.items()}
+    grid = Grid(ledger.archive, infos, settle_lag_s)
+    fetch = FetchIntensity(chains, ledger, clock, settle_lag_s)
+    adopt = AdoptJobs(clusters, ledger, clock, config.daemon.lease_s)
+    predict = PredictJobs(clusters, ledger, grid, clock)
+    budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
+    quotas = Quotas(budgets, ledger, predict, time_zone)
+    plan = PlanStarts(clusters, ledger, grid, quotas, clock, _policy(config), _parameters(config))
+    settle = SettleJobs(
+        clusters, ledger, grid, predict, quotas, clock, time_zone, _missing_after_s(config)
+    )
+    works = {
+        "intensity": fetch.run,
+        "adopt": lambda: f"{adopt.run()} jobs pending or active",
+        "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()} moved",
+        "settle": settle.run,
+        "housekeeping": KeepHouse(ledger).run,
+    }
+    snapshot = _snapshot(config)
+    if snapshot is not None:
+        works["quota"] = PublishSnapshot(quotas, clusters, grid, clock.now, snapshot).run
+    ticks = Ticks(works, lock, clock)
+    views = Views(clusters, ledger, grid, predict, settle, clock)
+    statements = Statements(
+        config.site.name, time_zone, clusters, ledger, grid, quotas, settle, views, clock
+    )
+    backend = ServiceBackend(
+        Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
+        TakeReadings(clusters, ledger, clock), quotas, views, statements, clock, time_zone,
+    )  # fmt: skip
+    return Application(
+        ledger=ledger,
+        backend=backend,
+        ticks=ticks,
+        periods_s={name: getattr(config.daemon.ticks, f"{name}_s") for name in works},
+        munge=Munge(config.daemon.munge_socket),
+    )
+
+
+def _prepare_state(config: SiteConfig) -> None:
+    where = config.site.state_dir
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        (where / LOCK).touch(mode=0o600)
+    except OSError as error:
+        raise ConfigError(
+            [f"site.state_dir {where}: {error.strerror}; the daemon's user must own it"]
+        ) from None
+
+
+def _managed(cluster: ClusterConfig) -> ManagedCluster:
+    slurm = cluster.slurm
+    return ManagedCluster(
+        cluster=CommandLineCluster(
+            name=cluster.name,
+            bin_dir=slurm.bin_dir,
+            conf=slurm.conf,
+            timeout_s=slurm.timeout_s,
+            max_calls_per_s=slurm.max_calls_per_s,
+        ),
+        zone=cluster.zone,
+        pue_ppm=cluster.pue_ppm,
+        node_classes=tuple(
+            NodeClass(nodes=one.nodes, cpus=one.cpus, idle_w=one.idle_w, max_w=one.max_w)
+            for one in cluster.nodes
+        ),
+    )
+
+
+def _policy(config: SiteConfig) -> DelayPolicy:
+    planning = config.planning
+    return DelayPolicy(
+        default_max_delay_s=planning.default_max_delay_s,
+        max_delay_s=planning.max_delay_s,
+        safety_margin_s=planning.safety_margin_s,
+    )
+
+
+def _parameters(config: SiteConfig) -> PlanningParameters:
+    planning = config.planning
+    return PlanningParameters(
+        slot_s=planning.slot_s,
+        minimum_gain_pct=planning.minimum_gain_pct,
+        minimum_gain_mg=planning.minimum_gain_mg,
+    )
+
+
+def _missing_after_s(config: SiteConfig) -> int:
+    """A job without readings this long after its end has none: its last segment has been closed,
+    delivered, and delivered again after a failure.
+    """
+    agent = config.agent
+    return 2 * agent.segment_s + 6 * round(agent.delivery_s + config.daemon.ticks.settle_s)
+
+
+def _snapshot(config: SiteConfig) -> SnapshotFile | None:
+    if config.daemon.quota_file is None:
+        return None
+    valid_s = round(SNAPSHOT_VALID_TICKS * config.daemon.ticks.quota_s) + 60
+    return SnapshotFile(path=config.daemon.quota_file, valid_s=valid_s)

@@ -1,0 +1,83 @@
+"""``carbonsched``, the administrator's command: subcommands are imported when asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from carbonsched import __version__
+from carbonsched.errors import CarbonschedError
+
+_COMMANDS = {
+    "config": "check, show an example of, compile or document the site's configuration",
+    "daemon": "run the daemon: API and ticks",
+    "tick": "run one of the daemon's ticks once, now",
+    "agent": "run a node's agent: meter, attribute, deliver",
+    "quota": "show budgets, grant more",
+    "simulate": "replay a trace of jobs against recorded intensities and forecasts",
+}
+_EXAMPLE = """examples:
+  carbonsched config example > carbonsched.yaml
+  carbonsched config check carbonsched.yaml
+  carbonsched simulate example --policy carbon
+  carbonsched COMMAND --help
+
+Users' own commands: csbatch, csqueue, csacct, csreport.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments[0] if arguments else "--help"
+    if name not in _COMMANDS:
+        return _general(arguments)
+    try:
+        return _run(name, arguments[1:])
+    except CarbonschedError as error:
+        print(f"carbonsched {name}: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    module = import_module(f"carbonsched.cli.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"carbonsched {name}",
+        description=_COMMANDS[name].capitalize() + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.configure(parser)
+    parsed = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    return run(parsed)
+
+
+def _general(arguments: list[str]) -> int:
+    lines = "\n".join(f"  {name:10} {text}" for name, text in _COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="carbonsched",
+        description="Carbon-aware scheduling and metering for clusters under Slurm.",
+        epilog=f"commands:\n{lines}\n\n{_EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"carbonsched {__version__}")
+    parser.add_argument("command", metavar="COMMAND", nargs="?")
+    if not arguments:
+        parser.print_help()
+        return 0
+    parsed = parser.parse_args(arguments)
+    print(f"carbonsched: unknown command {parsed.command!r}; see --help", file=sys.stderr)
+    return 64
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

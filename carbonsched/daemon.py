@@ -1,0 +1,76 @@
+"""The daemon: one process with the API, the ticks and the ledger's one writer."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import uvicorn
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from carbonsched.bootstrap import Application, build
+from carbonsched.config.schema import SiteConfig
+from carbonsched.errors import ConfigError
+from carbonsched.web.app import create_app
+
+GRACE_S = 20
+"""How long requests in flight may take once the daemon is asked to stop."""
+_LOGGER = logging.getLogger(__name__)
+
+
+def serve(config: SiteConfig) -> None:
+    """Serve the API and run the ticks until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the address is taken or not this host's.
+        LedgerError: the ledger cannot be opened.
+    """
+    listener = _listen(config.daemon.listen_host, config.daemon.listen_port)
+    application = build(config)
+    scheduler = _scheduler(application)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(application.backend, application.munge),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    scheduler.start()
+    _LOGGER.info("serving at %s, ledger in %s", config.daemon.url, config.site.state_dir)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        scheduler.shutdown(wait=True)
+        application.close()
+        _LOGGER.info("stopped")
+
+
+def _scheduler(application: Application) -> BackgroundScheduler:
+    """One worker thread, so ticks never overlap; late ones run once instead of not at all."""
+    scheduler = BackgroundScheduler(
+        executors={"default": ThreadPoolExecutor(1)},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        timezone="UTC",
+    )
+    for name, period_s in application.periods_s.items():
+        # A first round at once, in the order in which the ticks feed each other.
+        scheduler.add_job(application.ticks.run, args=[name], id=f"first-{name}")
+        scheduler.add_job(application.ticks.run, "interval", seconds=period_s, args=[name], id=name)
+    return scheduler
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            [f"daemon.listen {host}:{port}: {error.strerror}; is another daemon running?"]
+        ) from None
+    return listener

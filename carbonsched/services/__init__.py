@@ -1,0 +1,1 @@
+"""The use cases: fetch, adopt, predict, plan, take readings, settle, keep quotas, report."""

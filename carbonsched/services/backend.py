@@ -1,0 +1,184 @@
+"""What the API offers, made of the services; decides only who may see what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from carbonsched import __version__
+from carbonsched.errors import ForbiddenError, RequestError
+from carbonsched.ledger import Ledger
+from carbonsched.ledger.jobs import KnownJob
+from carbonsched.model.directives import Directives
+from carbonsched.model.plan import Plan, Reason
+from carbonsched.ports import Clock
+from carbonsched.services.access import Access
+from carbonsched.services.adopt import AdoptJobs
+from carbonsched.services.ingest import TakeReadings
+from carbonsched.services.managed import Clusters
+from carbonsched.services.plan import PlanStarts
+from carbonsched.services.predict import PredictJobs
+from carbonsched.services.quotas import Quotas
+from carbonsched.services.statement import Scope, Statements, balance_row
+from carbonsched.services.ticks import Ticks, WriterLock
+from carbonsched.services.views import Views
+from carbonsched.transport.munge import Caller
+from carbonsched.units import format_duration, format_energy, format_mass
+from carbonsched.web.backend import JobQuery, ReportQuery
+
+Document = dict[str, Any]
+
+
+class ServiceBackend:
+    """Implements :class:`carbonsched.web.backend.Backend`."""
+
+    def __init__(
+        self,
+        access: Access,
+        lock: WriterLock,
+        ticks: Ticks,
+        clusters: Clusters,
+        ledger: Ledger,
+        adopt: AdoptJobs,
+        predict: PredictJobs,
+        plan: PlanStarts,
+        take: TakeReadings,
+        quotas: Quotas,
+        views: Views,
+        statements: Statements,
+        clock: Clock,
+        time_zone: str,
+    ) -> None:
+        self._access = access
+        self._lock = lock
+        self._ticks = ticks
+        self._clusters = clusters
+        self._ledger = ledger
+        self._adopt = adopt
+        self._predict = predict
+        self._plan = plan
+        self._take = take
+        self._quotas = quotas
+        self._views = views
+        self._statements = statements
+        self._clock = clock
+        self._zone = ZoneInfo(time_zone)
+
+    def readings(self, caller: Caller, segments: list[Any], epochs: list[Any]) -> Document:
+        """Take readings from a node."""
+        return self._take.take(caller, segments, epochs)
+
+    def adopt(self, caller: Caller, cluster: str, job_id: int, directives: Directives) -> Document:
+        """Adopt, predict and plan a job at once, and say what came of it."""
+        with self._lock.held():
+            known = self._adopt.one(cluster, job_id, directives, caller.uid)
+            self._predict.one(known)
+            self._plan.cluster(self._clusters.get(cluster))
+        return {"lines": self._lines(known)}
+
+    def queue(self, caller: Caller, query: JobQuery) -> Document:
+        """Pending and active jobs with their plans."""
+        return self._views.queue(self._access.user(caller, query.user, everybody=query.everybody))
+
+    def jobs(self, caller: Caller, query: JobQuery) -> Document:
+        """Jobs with their figures."""
+        user = self._access.user(caller, query.user, everybody=query.everybody)
+        return self._views.jobs(
+            user, query.job_id, query.since_at, query.until_at, evidence=query.evidence
+        )
+
+    def report(self, caller: Caller, query: ReportQuery) -> Document:
+        """A monthly statement."""
+        return self._statements.build(self._scope(caller, query), query.month)
+
+    def quota(self, caller: Caller) -> Document:
+        """Everybody's balances for an operator, the caller's own for others."""
+        now = self._clock.now()
+        own = self._access.name(caller)
+        if self._access.operator(caller):
+            balances, grants = self._quotas.limited(now), self._quotas.grants(now)
+        else:
+            accounts = {known.job.account for known in self._ledger.jobs.select(user=own)}
+            found = {
+                str(balance.subject): balance
+                for account in sorted(accounts | {""})
+                for balance in self._quotas.balances(own, account, now)
+            }
+            balances = list(found.values())
+            grants = [one for one in self._quotas.grants(now) if one.subject in found]
+        return {
+            "balances": [balance_row(balance) for balance in balances],
+            "grants": [
+                {
+                    "subject": one.subject, "period": one.period, "mg": one.mg,
+                    "by": one.by, "at": one.at, "reason": one.reason,
+                }
+                for one in grants
+            ],
+        }  # fmt: skip
+
+    def grant(
+        self, caller: Caller, subject: str, month: str | None, mg: int, reason: str
+    ) -> Document:
+        """Change a budget, for the record; jobs it held are planned again at once."""
+        self._access.require_operator(caller)
+        by = self._access.name(caller)
+        with self._lock.held():
+            balance = self._quotas.grant(subject, month, mg, reason, by, self._clock.now())
+        return {"balance": balance_row(balance)}
+
+    def health(self) -> Document:
+        """Whether the ticks are well."""
+        return {"version": __version__, **self._ticks.health()}
+
+    def _scope(self, caller: Caller, query: ReportQuery) -> Scope:
+        given = [one for one in (query.user, query.account, query.campaign) if one is not None]
+        if len(given) > 1:
+            raise RequestError("a report is of one user, one account or one campaign")
+        if query.account is not None:
+            self._access.require_operator(caller)
+            return Scope(kind="account", name=query.account, account=query.account)
+        if query.campaign is not None:
+            user = None if self._access.operator(caller) else self._access.name(caller)
+            return Scope(kind="campaign", name=query.campaign, user=user, campaign=query.campaign)
+        user = self._access.user(caller, query.user)
+        if user is None:
+            raise ForbiddenError("a report is of one user, one account or one campaign")
+        return Scope(kind="user", name=user, user=user)
+
+    def _lines(self, known: KnownJob) -> list[str]:
+        """What csbatch shows: the plan, what is predicted, what is left."""
+        job, now = known.job, self._clock.now()
+        plan = self._ledger.plans.plan(job.key)
+        lines = [self._plan_line(plan, now)] if plan else [f"job {job.shown_id} has started"]
+        prediction = self._ledger.plans.prediction(job.key)
+        if prediction is None:
+            lines.append("predicted: nothing yet; give --time, or mark epochs")
+        else:
+            mass = self._predict.mass(job, prediction, plan.start_at if plan else now)
+            weight = (
+                f"{format_mass(mass.mg)} ({format_mass(mass.low_mg)} to"
+                f" {format_mass(mass.high_mg)})"
+                if mass
+                else "an unknown mass, for no intensity is known"
+            )
+            lines.append(
+                f"predicted: {weight}, {format_energy(prediction.energy_j * job.tasks)},"
+                f" {format_duration(prediction.duration_s)} {prediction.explanation}"
+            )
+        for balance in self._quotas.balances(job.user, job.account, now):
+            whole = balance.budget_mg + balance.granted_mg
+            lines.append(
+                f"quota of {balance.subject}: {format_mass(balance.remaining_mg)} of"
+                f" {format_mass(whole)} left in {balance.period.name}"
+            )
+        return lines
+
+    def _plan_line(self, plan: Plan, now: int) -> str:
+        if not plan.deferred or plan.start_at <= now:
+            return f"starts as soon as Slurm has room: {plan.text}"
+        clock = datetime.fromtimestamp(plan.start_at, self._zone)
+        day = "" if plan.start_at - now < 86_400 else f"{clock:%Y-%m-%d} "
+        why = "held by the quota" if plan.reason is Reason.QUOTA else "deferred"
+        return f"{why} to {day}{clock:%H:%M:%S}: {plan.text}"

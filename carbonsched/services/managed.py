@@ -1,0 +1,59 @@
+"""A cluster with what the site's configuration says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from carbonsched.errors import RequestError
+from carbonsched.model.hostlist import expand
+from carbonsched.ports import Cluster
+from carbonsched.site import NodeClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedCluster:
+    """A Slurm cluster, its grid zone, its facility's PUE and its nodes' power."""
+
+    cluster: Cluster
+    zone: str
+    pue_ppm: int
+    node_classes: tuple[NodeClass, ...] = ()
+    _by_node: dict[str, NodeClass] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.node_classes:
+            self._by_node.update(dict.fromkeys(expand(one.nodes), one))
+
+    @property
+    def name(self) -> str:
+        """Slurm's ClusterName."""
+        return self.cluster.name
+
+    def classes_of(self, nodes: Sequence[str]) -> tuple[NodeClass, ...]:
+        """The classes of the nodes; of all the cluster's where none is chosen yet."""
+        if not nodes:
+            return self.node_classes
+        return tuple({self._by_node[node] for node in nodes if node in self._by_node})
+
+
+class Clusters:
+    """The site's clusters by name."""
+
+    def __init__(self, managed: Sequence[ManagedCluster]) -> None:
+        self._by_name = {one.name: one for one in managed}
+
+    def __iter__(self) -> Iterator[ManagedCluster]:
+        return iter(self._by_name.values())
+
+    def get(self, name: str) -> ManagedCluster:
+        """One cluster.
+
+        Raises:
+            RequestError: the site does not manage a cluster of that name.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = ", ".join(sorted(self._by_name))
+            raise RequestError(f"cluster {name!r} is not managed here; known: {known}") from None

@@ -1,0 +1,119 @@
+"""Predicting each open job from the best that is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carbonsched.ledger import Ledger
+from carbonsched.ledger.jobs import KnownJob
+from carbonsched.model.job import Job
+from carbonsched.model.prediction import Prediction
+from carbonsched.ports import Clock
+from carbonsched.prediction import (
+    PastRun,
+    choose,
+    from_epochs,
+    from_history,
+    from_limits,
+    power_range,
+)
+from carbonsched.services.grid import Grid
+from carbonsched.services.managed import Clusters
+from carbonsched.units import emissions_mg, to_mg
+
+HISTORY_S = 180 * 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mass:
+    """Predicted milligrams with their interval, by the intensity that is expected."""
+
+    mg: int
+    low_mg: int
+    high_mg: int
+    label: str
+
+
+class PredictJobs:
+    """Makes predictions and keeps each version."""
+
+    def __init__(self, clusters: Clusters, ledger: Ledger, grid: Grid, clock: Clock) -> None:
+        self._clusters = clusters
+        self._ledger = ledger
+        self._grid = grid
+        self._clock = clock
+
+    def run(self) -> int:
+        """Predict every open job; returns how many predictions are new."""
+        return sum(
+            self.one(known) is not None
+            for managed in self._clusters
+            for known in self._ledger.jobs.open(managed.name)
+        )
+
+    def one(self, known: KnownJob) -> Prediction | None:
+        """Predict one job, one task of it if it is an array; keeps the prediction."""
+        job = known.job
+        managed = self._clusters.get(job.key.cluster)
+        power = power_range(job.cpus, managed.classes_of(job.nodes))
+        prediction = choose(
+            self._by_epochs(known),
+            from_history(
+                self._past_runs(job),
+                user=job.user, name=job.name, cpus=job.cpus,
+                time_limit_s=job.time_limit_s, power=power,
+            ),
+            from_limits(job.time_limit_s, power),
+        )  # fmt: skip
+        if prediction is not None:
+            self._ledger.plans.add_prediction(job.key, prediction, self._clock.now())
+        return prediction
+
+    def mass(self, job: Job, prediction: Prediction, start_at: int) -> Mass | None:
+        """What a prediction weighs if the job runs from ``start_at``; all tasks of an array."""
+        managed = self._clusters.get(job.key.cluster)
+        now = self._clock.now()
+        end_at = start_at + prediction.duration_s
+        ahead = self._grid.expected(managed.zone, start_at, end_at, now)
+        if ahead is None:
+            return None
+
+        def mg(energy_j: int) -> int:
+            exact = emissions_mg(energy_j, managed.pue_ppm, 1) * ahead.mean_mg_per_kwh * job.tasks
+            return to_mg(exact)
+
+        return Mass(
+            mg=mg(prediction.energy_j),
+            low_mg=mg(prediction.energy_low_j),
+            high_mg=mg(prediction.energy_high_j),
+            label=ahead.label,
+        )
+
+    def _by_epochs(self, known: KnownJob) -> Prediction | None:
+        job = known.job
+        if job.started_at is None:
+            return None
+        return from_epochs(
+            self._ledger.readings.epochs_of(job.key, job.started_at),
+            epochs_total=known.directives.epochs if known.directives else None,
+            started_at=job.started_at,
+            node_count=job.node_count,
+        )
+
+    def _past_runs(self, job: Job) -> list[PastRun]:
+        since = self._clock.now() - HISTORY_S
+        runs = []
+        for past, energy_j in self._ledger.jobs.completed(job.user, since):
+            if past.started_at is None or past.ended_at is None:
+                continue
+            runs.append(
+                PastRun(
+                    user=past.user,
+                    name=past.name,
+                    cpus=past.cpus,
+                    ended_at=past.ended_at,
+                    duration_s=past.ended_at - past.started_at,
+                    energy_j=energy_j,
+                )
+            )
+        return runs

@@ -1,0 +1,146 @@
+"""Keeping everybody to the month's carbon budget: reservations, holds and grants."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from carbonsched.accounting import Budgets, admit, current_period, period, subjects_of
+from carbonsched.errors import RequestError
+from carbonsched.ledger import Ledger
+from carbonsched.ledger.entries import Grant, release_or_reserve
+from carbonsched.model.entry import LedgerEntry
+from carbonsched.model.job import Job
+from carbonsched.model.plan import Plan
+from carbonsched.model.prediction import Prediction
+from carbonsched.model.quota import Balance, Period, Subject
+from carbonsched.planning import QuotaHold
+from carbonsched.services.predict import PredictJobs
+
+QUOTA_NOTE = "carbonsched:quota"
+"""How the admin comment of a job that is held by a quota begins; the submit plug-in's too."""
+
+
+class Quotas:
+    """Balances, and what follows from them. A balance is always a sum over the ledger."""
+
+    def __init__(
+        self,
+        budgets: Budgets,
+        ledger: Ledger,
+        predict: PredictJobs,
+        time_zone: str,
+    ) -> None:
+        self._budgets = budgets
+        self._ledger = ledger
+        self._predict = predict
+        self._time_zone = time_zone
+
+    def balances(self, user: str, account: str, at: int) -> list[Balance]:
+        """Of a job's subjects, those that have a budget in the month that holds ``at``."""
+        found = (self.balance(subject, at) for subject in subjects_of(user, account))
+        return [balance for balance in found if balance is not None]
+
+    def balance(self, subject: Subject, at: int) -> Balance | None:
+        """One subject's standing; ``None`` where it has no limit."""
+        budget_mg = self._budgets.budget_mg(subject)
+        if budget_mg is None:
+            return None
+        return self._ledger.entries.balance(subject, self._period(at), budget_mg)
+
+    def hold(self, job: Job, prediction: Prediction | None, now: int) -> QuotaHold | None:
+        """Until when a job must wait because its owner's or account's budget has no room."""
+        own_mg, _ = self._ledger.entries.reserved(job.key).get(self._period(now).name, (0, 0))
+        balances = [
+            replace(balance, reserved_mg=balance.reserved_mg - own_mg)
+            for balance in self.balances(job.user, job.account, now)
+        ]
+        if not balances:
+            return None
+        mass = self._predict.mass(job, prediction, now) if prediction else None
+        admission = admit(balances, mass.mg if mass else None)
+        if admission.admitted or admission.held_until_at is None:
+            return None
+        return QuotaHold(until_at=admission.held_until_at, text=admission.text)
+
+    def reserve(self, job: Job, one: Plan, now: int) -> None:
+        """Make a waiting job's reservation what its plan says, in the month it will start in."""
+        wanted_mg = one.expected_mg
+        if wanted_mg is None:
+            prediction = self._ledger.plans.prediction(job.key)
+            mass = self._predict.mass(job, prediction, one.start_at) if prediction else None
+            wanted_mg = mass.mg if mass else 0
+        self.hold_reservation(job, wanted_mg, max(one.start_at, now), now)
+
+    def hold_reservation(self, job: Job, wanted_mg: int, starts_at: int, now: int) -> None:
+        """Make the job's reservation ``wanted_mg`` in one month and nothing elsewhere."""
+        month = self._period(starts_at).name
+        with self._ledger.transaction():
+            held = self._ledger.entries.reserved(job.key)
+            for name in {*held, month}:
+                held_mg, entries = held.get(name, (0, 0))
+                change = (wanted_mg if name == month else 0) - held_mg
+                if change == 0:
+                    continue
+                kind = release_or_reserve(change)
+                entry = LedgerEntry(
+                    kind=kind, key=job.key, user=job.user, account=job.account, period=name,
+                    at=now, mg=change, energy_j=0,
+                    idempotency_key=f"{kind}:{job.key}:{name}:{entries}",
+                )  # fmt: skip
+                self._ledger.entries.post(entry, origin=name)
+
+    def grant(
+        self, subject: str, month: str | None, mg: int, reason: str, by: str, now: int
+    ) -> Balance:
+        """Add to a subject's budget of a month.
+
+        Raises:
+            RequestError: no such subject, month or budget, or no reason.
+        """
+        who = parse_subject(subject)
+        at = period(month, self._time_zone).start_at if month else now
+        if not reason.strip():
+            raise RequestError("a grant needs a reason, for the record")
+        if self._budgets.budget_mg(who) is None:
+            raise RequestError(f"{who} has no quota to add to; see 'quotas' in the configuration")
+        entry = Grant(
+            at=now, subject=str(who), period=self._period(at).name, mg=mg, by=by, reason=reason
+        )
+        self._ledger.entries.add_grant(entry)
+        found = self.balance(who, at)
+        if found is None:
+            raise RequestError(f"{who} has no quota")
+        return found
+
+    def limited(self, now: int) -> list[Balance]:
+        """Everybody who has a budget and is known by name this month."""
+        users = {*self._budgets.users, *self._ledger.entries.users_charged(self._period(now).name)}
+        subjects = [Subject(kind="user", name=name) for name in sorted(users)]
+        subjects += [Subject(kind="account", name=name) for name in sorted(self._budgets.accounts)]
+        found = (self.balance(subject, now) for subject in subjects)
+        return [balance for balance in found if balance is not None]
+
+    def grants(self, now: int) -> list[Grant]:
+        """This month's grants."""
+        return self._ledger.entries.grants(self._period(now).name)
+
+    def period_end(self, now: int) -> int:
+        """When this month ends."""
+        return self._period(now).end_at
+
+    def _period(self, at: int) -> Period:
+        return current_period(at, self._time_zone)
+
+
+def parse_subject(text: str) -> Subject:
+    """``user:alice`` or ``account:physics``.
+
+    Raises:
+        RequestError: anything else.
+    """
+    kind, _, name = text.partition(":")
+    if kind == "user" and name:
+        return Subject(kind="user", name=name)
+    if kind == "account" and name:
+        return Subject(kind="account", name=name)
+    raise RequestError(f"{text!r} is neither user:NAME nor account:NAME")

@@ -1,0 +1,247 @@
+"""Settling: readings priced with the grid's intensity, charged once, reservations let go."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from fractions import Fraction
+
+from carbonsched.accounting import (
+    PricedSegment,
+    charge_delta,
+    current_period,
+    job_charge,
+    period,
+    price_segment,
+    quality_of,
+    saved_mg,
+)
+from carbonsched.intensity.resolve import Resolved
+from carbonsched.ledger import Ledger
+from carbonsched.ledger.entries import Settlement
+from carbonsched.ledger.jobs import KnownJob
+from carbonsched.ledger.readings import JobReading
+from carbonsched.model.energy import Quality
+from carbonsched.model.entry import EntryKind, LedgerEntry
+from carbonsched.model.intensity import StepSeries
+from carbonsched.model.job import Job
+from carbonsched.ports import Clock
+from carbonsched.services.grid import Grid
+from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.predict import PredictJobs
+from carbonsched.services.quotas import Quotas
+
+METHOD = "settle/1"
+CLOSE_AFTER_S = 7 * 86_400
+"""How long after its end a month still takes its own charges; later ones go to the current."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """A job's readings with the intensity of their time, as far as it is known."""
+
+    segments: tuple[PricedSegment, ...]
+    unpriced: int
+    pieces: tuple[Resolved, ...]
+
+    @property
+    def exact_mg(self) -> Fraction:
+        """The exact charge of what is priced."""
+        return job_charge(self.segments)
+
+    @property
+    def energy_j(self) -> int:
+        """The energy of what is priced."""
+        return sum(segment.energy_j for segment in self.segments)
+
+
+class SettleJobs:
+    """Charges every job that has started and is not final."""
+
+    def __init__(
+        self,
+        clusters: Clusters,
+        ledger: Ledger,
+        grid: Grid,
+        predict: PredictJobs,
+        quotas: Quotas,
+        clock: Clock,
+        time_zone: str,
+        missing_after_s: int,
+    ) -> None:
+        self._clusters = clusters
+        self._ledger = ledger
+        self._grid = grid
+        self._predict = predict
+        self._quotas = quotas
+        self._clock = clock
+        self._time_zone = time_zone
+        self._missing_after_s = missing_after_s
+
+    def run(self) -> str:
+        """Settle what can be settled now."""
+        settled = final = 0
+        for managed in self._clusters:
+            for known in self._ledger.jobs.unsettled(managed.name):
+                with self._ledger.transaction():
+                    settled += 1
+                    final += self._settle(managed, known)
+        self._release_those_that_never_ran()
+        return f"{settled} jobs settled, {final} of them final"
+
+    def priced(self, managed: ManagedCluster, readings: list[JobReading]) -> Priced:
+        """Readings with the intensity that counts for them now."""
+        if not readings:
+            return Priced(segments=(), unpriced=0, pieces=())
+        start_at = min(reading.start_at for reading in readings)
+        end_at = max(reading.end_at for reading in readings)
+        pieces = self._grid.actual(managed.zone, start_at, end_at, self._clock.now())
+        steps = StepSeries(tuple(piece.point for piece in pieces))
+        priced = [
+            price_segment(one.start_at, one.end_at, one.energy_j, managed.pue_ppm, steps)
+            for one in readings
+        ]
+        known = tuple(one for one in priced if one is not None)
+        return Priced(segments=known, unpriced=len(priced) - len(known), pieces=pieces)
+
+    def readings(self, job: Job) -> list[JobReading]:
+        """A job's readings from its start to its end."""
+        if job.started_at is None:
+            return []
+        until_at = job.ended_at if job.ended_at is not None else self._clock.now()
+        return self._ledger.readings.of_job(job.key, job.started_at, until_at + 1)
+
+    def _settle(self, managed: ManagedCluster, known: KnownJob) -> bool:
+        job, now = known.job, self._clock.now()
+        readings = self.readings(job)
+        priced = self.priced(managed, readings)
+        charged_mg = self._charge(job, priced, now)
+        quality, coverage = self._quality(job, readings, now)
+        late = job.ended_at is not None and now >= job.ended_at + self._missing_after_s
+        covered = coverage >= 0.95 or late
+        final = job.ended and covered and not priced.unpriced
+        baseline_at, saved = self._saved(managed, job, priced, charged_mg, now)
+        total_j = sum(reading.energy_j for reading in readings)
+        self._ledger.entries.save_settlement(
+            Settlement(
+                key=job.key,
+                settled_at=now,
+                energy_j=total_j if readings else None,
+                mg=charged_mg if priced.segments else None,
+                quality=quality,
+                coverage=coverage if readings else None,
+                provisional=not final or any(piece.info.static for piece in priced.pieces),
+                final=final,
+                mg_per_kwh=_mean_intensity(priced),
+                pue_ppm=managed.pue_ppm,
+                sources=_sources(priced, readings),
+                saved_mg=saved,
+                baseline_at=baseline_at,
+                cpu_ms=sum(reading.cpu_ms for reading in readings),
+            )
+        )
+        self._update_reservation(job, charged_mg, now, final=final)
+        return final
+
+    def _charge(self, job: Job, priced: Priced, now: int) -> int:
+        """Post what makes the job's entries equal its exact charge, month by month."""
+        by_month: dict[str, list[PricedSegment]] = defaultdict(list)
+        for segment in priced.segments:
+            by_month[current_period(segment.start_at, self._time_zone).name].append(segment)
+        before = self._ledger.entries.charged(job.key)
+        total_mg = 0
+        for month in sorted({*by_month, *before}):
+            segments = by_month.get(month, [])
+            exact = job_charge(segments)
+            mg, energy_j, entries = before.get(month, (0, 0, 0))
+            change_mg = charge_delta(exact, mg)
+            change_j = sum(segment.energy_j for segment in segments) - energy_j
+            total_mg += mg + change_mg
+            if change_mg or change_j:
+                self._post(job, month, change_mg, change_j, entries, priced, now)
+        return total_mg
+
+    def _post(
+        self, job: Job, month: str, mg: int, energy_j: int, entries: int, priced: Priced, now: int
+    ) -> None:
+        closed = now >= period(month, self._time_zone).end_at + CLOSE_AFTER_S
+        posted_in = current_period(now, self._time_zone).name if closed else month
+        kind = EntryKind.ADJUST if closed or energy_j == 0 else EntryKind.CHARGE
+        entry = LedgerEntry(
+            kind=kind,
+            key=job.key,
+            user=job.user,
+            account=job.account,
+            period=posted_in,
+            at=now,
+            mg=mg,
+            energy_j=energy_j,
+            idempotency_key=f"charge:{job.key}:{month}:{entries}",
+            provenance={
+                "method": METHOD,
+                "intensity": sorted({piece.info.label for piece in priced.pieces}),
+                "pue_ppm": priced.segments[0].pue_ppm if priced.segments else None,
+            },
+        )
+        self._ledger.entries.post(entry, origin=month)
+
+    def _quality(self, job: Job, readings: list[JobReading], now: int) -> tuple[Quality, float]:
+        started_at = job.started_at or now
+        elapsed_s = (job.ended_at if job.ended_at is not None else now) - started_at
+        covered = [(one.quality, one.present_ms / 1000) for one in readings]
+        return quality_of(elapsed_s, job.node_count, covered)
+
+    def _saved(
+        self, managed: ManagedCluster, job: Job, priced: Priced, charged_mg: int, now: int
+    ) -> tuple[int | None, int | None]:
+        """When the job could have started, and what waiting saved, for jobs that we deferred."""
+        first = self._ledger.plans.first_plan(job.key)
+        baseline_at = first.baseline_at if first else None
+        deferred = self._ledger.plans.deferral(job.key) is not None
+        if not deferred or baseline_at is None or job.started_at is None or job.ended_at is None:
+            return baseline_at, None
+        elapsed_s = job.ended_at - job.started_at
+        if elapsed_s <= 0 or priced.unpriced or not priced.segments:
+            return baseline_at, None
+        pieces = self._grid.actual(managed.zone, baseline_at, baseline_at + elapsed_s, now)
+        saved = saved_mg(
+            energy_j=priced.energy_j,
+            pue_ppm=managed.pue_ppm,
+            baseline_at=baseline_at,
+            started_at=job.started_at,
+            ended_at=job.ended_at,
+            actual=StepSeries(tuple(piece.point for piece in pieces)),
+            charged_mg=charged_mg,
+        )
+        return baseline_at, saved
+
+    def _update_reservation(self, job: Job, charged_mg: int, now: int, *, final: bool) -> None:
+        """What is predicted and not yet charged stays reserved until the job is final."""
+        prediction = self._ledger.plans.prediction(job.key)
+        wanted_mg = 0
+        if not final and prediction is not None and job.started_at is not None:
+            mass = self._predict.mass(job, prediction, job.started_at)
+            wanted_mg = max(0, mass.mg - charged_mg) if mass else 0
+        self._quotas.hold_reservation(job, wanted_mg, now, now)
+
+    def _release_those_that_never_ran(self) -> None:
+        """Jobs that were cancelled while they waited give back what they reserved."""
+        now = self._clock.now()
+        for key in self._ledger.entries.reserving():
+            known = self._ledger.jobs.get(key)
+            if known is not None and known.job.ended and known.job.started_at is None:
+                self._quotas.hold_reservation(known.job, 0, now, now)
+
+
+def _mean_intensity(priced: Priced) -> int | None:
+    """The energy-weighted mean in mg/kWh."""
+    energy_j = priced.energy_j
+    if not energy_j:
+        return None
+    weighted = sum((one.energy_j * one.mg_per_kwh for one in priced.segments), start=Fraction(0))
+    return round(weighted / energy_j)
+
+
+def _sources(priced: Priced, readings: list[JobReading]) -> tuple[str, ...]:
+    labels = {piece.info.label for piece in priced.pieces}
+    return (*sorted(labels), *sorted({f"meter: {reading.meter}" for reading in readings}))

@@ -1,0 +1,203 @@
+"""What people see of jobs: the queue with its plans, and jobs with their figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from carbonsched.accounting import segment_mg
+from carbonsched.ledger import Ledger
+from carbonsched.ledger.entries import Settlement
+from carbonsched.ledger.jobs import KnownJob
+from carbonsched.model.job import Job
+from carbonsched.ports import Clock
+from carbonsched.services.grid import Grid
+from carbonsched.services.managed import Clusters
+from carbonsched.services.predict import PredictJobs
+from carbonsched.services.settle import SettleJobs
+from carbonsched.units import PPM
+
+Row = dict[str, Any]
+
+
+class Views:
+    """Rows for csqueue and csacct, from the ledger alone."""
+
+    def __init__(
+        self,
+        clusters: Clusters,
+        ledger: Ledger,
+        grid: Grid,
+        predict: PredictJobs,
+        settle: SettleJobs,
+        clock: Clock,
+    ) -> None:
+        self._clusters = clusters
+        self._ledger = ledger
+        self._grid = grid
+        self._predict = predict
+        self._settle = settle
+        self._clock = clock
+
+    def queue(self, user: str | None) -> Row:
+        """Pending and active jobs of one user, or of everybody."""
+        rows = [
+            self._queue_row(known)
+            for managed in self._clusters
+            for known in self._ledger.jobs.open(managed.name)
+            if user is None or known.job.user == user
+        ]
+        return {"now": self._clock.now(), "jobs": rows}
+
+    def jobs(
+        self,
+        user: str | None,
+        job_id: int | None,
+        since_at: int,
+        until_at: int | None,
+        *,
+        evidence: bool,
+    ) -> Row:
+        """Jobs that were there in the interval, with energy and emissions."""
+        found = self._ledger.jobs.select(
+            user=user, job_id=job_id, since_at=since_at, until_at=until_at
+        )
+        rows = [self.job_row(known) for known in found]
+        if evidence:
+            for row, known in zip(rows, found, strict=True):
+                row["evidence"] = self._evidence(known)
+        return {"now": self._clock.now(), "jobs": rows}
+
+    def job_row(self, known: KnownJob) -> Row:
+        """One job with its figures as last settled."""
+        job = known.job
+        settled = self._ledger.entries.settlement(job.key)
+        return _identity(job) | {
+            "campaign": known.directives.campaign if known.directives else None,
+            "started_at": job.started_at,
+            "ended_at": job.ended_at,
+            "elapsed_s": self._elapsed_s(job),
+            "nodes": list(job.nodes),
+            "deferred_s": self._deferred_s(job),
+            **_figures(settled),
+        }
+
+    def _elapsed_s(self, job: Job) -> int:
+        if job.started_at is None:
+            return 0
+        end_at = job.ended_at if job.ended_at is not None else self._clock.now()
+        return max(0, end_at - job.started_at)
+
+    def _deferred_s(self, job: Job) -> int:
+        """How long the start was put off by us: from when it could have been to when it was."""
+        if self._ledger.plans.deferral(job.key) is None:
+            return 0
+        first = self._ledger.plans.first_plan(job.key)
+        if first is None or job.started_at is None:
+            return 0
+        return max(0, job.started_at - first.baseline_at)
+
+    def _queue_row(self, known: KnownJob) -> Row:
+        job = known.job
+        plan = self._ledger.plans.plan(job.key)
+        shown = plan if plan is not None and job.pending else None
+        forecast = self._grid.forecast(self._clusters.get(job.key.cluster).zone, self._clock.now())
+        epochs = self._epochs(known)
+        return _identity(job) | {
+            "reason": job.reason,
+            "tasks": job.tasks,
+            "started_at": job.started_at,
+            "planned_start_at": shown.start_at if shown else None,
+            "latest_at": shown.latest_at if shown else None,
+            "plan_reason": shown.reason if shown else None,
+            "plan_text": shown.text if shown else None,
+            "expected_mg": plan.expected_mg if plan else None,
+            "baseline_mg": plan.baseline_mg if plan else None,
+            "saved_mg": plan.saved_mg if plan else None,
+            "forecast_label": forecast.info.label if forecast else None,
+            "epoch": epochs[0],
+            "epochs": epochs[1],
+            "prediction": self._prediction(job, plan.start_at if shown and plan else None),
+        }
+
+    def _epochs(self, known: KnownJob) -> tuple[int | None, int | None]:
+        job = known.job
+        declared = known.directives.epochs if known.directives else None
+        if job.started_at is None:
+            return None, declared
+        records = self._ledger.readings.epochs_of(job.key, job.started_at)
+        if not records:
+            return None, declared
+        return records[-1].epoch, declared or records[-1].epochs
+
+    def _prediction(self, job: Job, start_at: int | None) -> Row | None:
+        prediction = self._ledger.plans.prediction(job.key)
+        if prediction is None:
+            return None
+        begin = start_at or job.started_at or self._clock.now()
+        mass = self._predict.mass(job, prediction, begin)
+        row = {name: value for name, value in asdict(prediction).items() if name != "method"}
+        return row | {
+            "mg": mass.mg if mass else None,
+            "mg_low": mass.low_mg if mass else None,
+            "mg_high": mass.high_mg if mass else None,
+        }
+
+    def _evidence(self, known: KnownJob) -> list[Row]:
+        """From reading to milligrams, segment by segment."""
+        managed = self._clusters.get(known.job.key.cluster)
+        rows = []
+        for reading in self._settle.readings(known.job):
+            priced = self._settle.priced(managed, [reading])
+            one = priced.segments[0] if priced.segments else None
+            labels = sorted({piece.info.label for piece in priced.pieces})
+            rows.append(
+                {
+                    "node": reading.node,
+                    "start_at": reading.start_at,
+                    "end_at": reading.end_at,
+                    "energy_j": reading.energy_j,
+                    "quality": reading.quality,
+                    "meter": reading.meter,
+                    "g_per_kwh": float(one.mg_per_kwh) / 1000 if one else None,
+                    "provider": "; ".join(labels) if one else None,
+                    "mg": f"{float(segment_mg(one)):.6f}" if one else None,
+                }
+            )
+        return rows
+
+
+def _identity(job: Job) -> Row:
+    return {
+        "cluster": job.key.cluster,
+        "job_id": job.key.job_id,
+        "shown_id": job.shown_id,
+        "restarts": job.key.restarts,
+        "user": job.user,
+        "account": job.account,
+        "partition": job.partition,
+        "name": job.name,
+        "state": job.state,
+        "submitted_at": job.key.submitted_at,
+        "node_count": job.node_count,
+        "cpus": job.cpus,
+    }
+
+
+def _figures(settled: Settlement | None) -> Row:
+    if settled is None:
+        return {
+            "energy_j": None, "mg": None, "provisional": True, "quality": "missing",
+            "coverage": None, "g_per_kwh": None, "pue": None, "sources": [], "saved_mg": None,
+        }  # fmt: skip
+    return {
+        "energy_j": settled.energy_j,
+        "mg": settled.mg,
+        "provisional": settled.provisional,
+        "quality": settled.quality,
+        "coverage": settled.coverage,
+        "g_per_kwh": settled.mg_per_kwh / 1000 if settled.mg_per_kwh is not None else None,
+        "pue": settled.pue_ppm / PPM,
+        "sources": list(settled.sources),
+        "saved_mg": settled.saved_mg,
+    }
