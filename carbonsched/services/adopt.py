@@ -10,6 +10,7 @@ from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.directives import Directives, decode_mark
 from carbonsched.model.job import Job
 from carbonsched.ports import Clock
+from carbonsched.services.gate import QUOTA_NOTE, owners_begin_in
 from carbonsched.services.managed import Clusters, ManagedCluster
 
 LOOK_BACK_S = 86_400
@@ -112,6 +113,8 @@ class AdoptJobs:
         eligible_at, submitted_at = job.eligible_at, job.key.submitted_at
         if not job.pending or eligible_at is None or job.key.restarts:
             return None
+        if job.admin_comment.startswith(QUOTA_NOTE):
+            return owners_begin_in(job.admin_comment)
         delay_s = eligible_at - submitted_at
         leased = asked is not None and abs(delay_s - self._lease_s) <= LEASE_SLACK_S
         return None if leased or delay_s <= LEASE_SLACK_S else eligible_at

@@ -23,9 +23,10 @@ from carbonsched.planning import (
     plan,
 )
 from carbonsched.ports import Clock
+from carbonsched.services.gate import QUOTA_NOTE
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
-from carbonsched.services.quotas import QUOTA_NOTE, Quotas
+from carbonsched.services.quotas import Quotas
 
 NOTE = "carbonsched"
 _LOGGER = logging.getLogger(__name__)

@@ -16,9 +16,6 @@ from carbonsched.model.quota import Balance, Period, Subject
 from carbonsched.planning import QuotaHold
 from carbonsched.services.predict import PredictJobs
 
-QUOTA_NOTE = "carbonsched:quota"
-"""How the admin comment of a job that is held by a quota begins; the submit plug-in's too."""
-
 
 class Quotas:
     """Balances, and what follows from them. A balance is always a sum over the ledger."""

@@ -1,0 +1,197 @@
+"""A small site: real ledger, real services; only Slurm and the clock are stand-ins."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from carbonsched.accounting import Budgets
+from carbonsched.errors import ClusterRefusedError
+from carbonsched.ledger import Ledger
+from carbonsched.model.directives import encode_mark
+from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Quality
+from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
+from carbonsched.model.job import Job, JobKey
+from carbonsched.planning import DelayPolicy, PlanningParameters
+from carbonsched.ports import Node
+from carbonsched.services.adopt import AdoptJobs
+from carbonsched.services.grid import Grid
+from carbonsched.services.ingest import TakeReadings
+from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.plan import PlanStarts
+from carbonsched.services.predict import PredictJobs
+from carbonsched.services.quotas import Quotas
+from carbonsched.services.settle import SettleJobs
+from carbonsched.services.statement import Statements
+from carbonsched.services.views import Views
+from carbonsched.site import NodeClass
+from carbonsched.transport.munge import Caller
+
+START = 1_792_998_000  # a whole hour
+LEASE_S = 120
+INFO = SeriesInfo(provider="recorded", zone="DE")
+ROOT = Caller(uid=0, gid=0, payload=b"")
+
+
+def over_the_wire(segment: EnergySegment):
+    return json.loads(json.dumps(segment.to_wire()))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = START
+
+    def now(self) -> int:
+        return self.at
+
+
+class StandInSlurm:
+    """A cluster that remembers jobs and what it was told, with Slurm's rules for moving them."""
+
+    name = "lab"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.present: dict[int, Job] = {}
+        self.past: list[Job] = []
+        self.moves: list[tuple[int, int, str]] = []
+        self._next = 1
+
+    def submit(self, user="ada", directives=None, *, begin=LEASE_S, **fields) -> Job:
+        now = self._clock.now()
+        comment = encode_mark(directives) if directives else ""
+        job = Job(
+            key=JobKey(cluster="lab", job_id=self._next, submitted_at=now, restarts=0),
+            uid={"ada": 1001, "ben": 1002}[user], user=user, account="physics", partition="main",
+            name="train", state="PENDING", cpus=2, time_limit_s=3600, eligible_at=now + begin,
+        )  # fmt: skip
+        job = replace(job, **{"comment": comment, **fields})
+        self.present[self._next] = job
+        self._next += 1
+        return job
+
+    def begin(self, job_id: int) -> None:
+        now = self._clock.now()
+        self.present[job_id] = replace(
+            self.present[job_id], state="RUNNING", started_at=now, nodes=("n1",)
+        )
+
+    def end(self, job_id: int, state="COMPLETED") -> None:
+        job = self.present.pop(job_id)
+        self.past.append(replace(job, state=state, ended_at=self._clock.now()))
+
+    def jobs(self):
+        return list(self.present.values())
+
+    def job(self, job_id):
+        return self.present.get(job_id)
+
+    def history(self, since_at, until_at):
+        return [job for job in self.past if (job.ended_at or 0) >= since_at]
+
+    def nodes(self):
+        return [Node(name=f"n{number}", cpus=8, available=True) for number in (1, 2)]
+
+    def set_start(self, job_id, start_at, note):
+        job = self.present.get(job_id)
+        if job is None or not job.pending:
+            raise ClusterRefusedError(f"job {job_id} is not pending")
+        self.moves.append((job_id, start_at, note))
+        self.present[job_id] = replace(job, eligible_at=start_at, admin_comment=note)
+
+
+@dataclass
+class Site:
+    clock: Clock
+    slurm: StandInSlurm
+    ledger: Ledger
+    budgets: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        managed = ManagedCluster(
+            cluster=self.slurm, zone="DE", pue_ppm=1_200_000,
+            node_classes=(NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=240.0),),
+        )  # fmt: skip
+        self.clusters = Clusters([managed])
+        self.grid = Grid(self.ledger.archive, {"DE": (INFO,)}, 3600)
+        self.adopt = AdoptJobs(self.clusters, self.ledger, self.clock, LEASE_S)
+        self.predict = PredictJobs(self.clusters, self.ledger, self.grid, self.clock)
+        self.quotas = Quotas(Budgets(users=self.budgets), self.ledger, self.predict, "UTC")
+        self.plan = PlanStarts(
+            self.clusters, self.ledger, self.grid, self.quotas, self.clock,
+            DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400),
+            PlanningParameters(slot_s=900, minimum_gain_pct=5.0),
+        )  # fmt: skip
+        self.settle = SettleJobs(
+            self.clusters, self.ledger, self.grid, self.predict, self.quotas, self.clock, "UTC", 900
+        )
+        self.take = TakeReadings(self.clusters, self.ledger, self.clock)
+        self.views = Views(
+            self.clusters, self.ledger, self.grid, self.predict, self.settle, self.clock
+        )
+        self.statements = Statements(
+            "Test site", "UTC", self.clusters, self.ledger, self.grid, self.quotas, self.settle,
+            self.views, self.clock,
+        )  # fmt: skip
+
+    def round(self) -> None:
+        self.adopt.run()
+        self.predict.run()
+        self.plan.run()
+        self.settle.run()
+
+    def forecast(self, *g_per_kwh: int) -> None:
+        hour = self.clock.now() // 3600 * 3600
+        points = tuple(
+            Point(hour + index * 3600, hour + (index + 1) * 3600, value * 1000)
+            for index, value in enumerate(g_per_kwh)
+        )
+        self.ledger.archive.add_forecast(
+            Forecast(info=INFO, issued_at=self.clock.now(), points=points), self.clock.now()
+        )
+
+    def actual(self, start_at: int, *g_per_kwh: int) -> None:
+        points = tuple(
+            Point(start_at + index * 3600, start_at + (index + 1) * 3600, value * 1000)
+            for index, value in enumerate(g_per_kwh)
+        )
+        self.ledger.archive.add_actual(
+            IntensitySeries(info=INFO, fetched_at=self.clock.now(), points=points)
+        )
+
+    def segment(self, job: Job, start_at: int, length_s=300, energy_j=30_000, node="n1"):
+        part = EnergyPart(
+            kind=PartKind.JOB, energy_j=energy_j, cpu_ms=length_s * 1000,
+            present_ms=length_s * 1000, job_id=job.key.job_id, restarts=job.key.restarts,
+            uid=job.uid,
+        )  # fmt: skip
+        idle = EnergyPart(kind=PartKind.IDLE, energy_j=6000)
+        return EnergySegment(
+            cluster="lab", node=node, start_at=start_at, end_at=start_at + length_s,
+            total_j=energy_j + 6000, quality=Quality.MODELLED, meter="model", parts=(part, idle),
+        )  # fmt: skip
+
+    def deliver(self, *segments) -> dict:
+        return self.take.take(ROOT, [over_the_wire(segment) for segment in segments], [])
+
+
+@pytest.fixture
+def make_site(tmp_path):
+    opened = []
+
+    def make(**budgets) -> Site:
+        clock = Clock()
+        ledger = Ledger(tmp_path / f"ledger-{len(opened)}.db")
+        opened.append(ledger)
+        return Site(clock, StandInSlurm(clock), ledger, budgets)
+
+    yield make
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def site(make_site) -> Site:
+    return make_site()
