@@ -1,0 +1,130 @@
+"""What a stack is asked to be, and the configuration that follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+REACH_S = 10.0
+"""How long anything of the stack may take to answer."""
+
+_TEMPLATE = """\
+# Written by deploy/stack. Time is compressed: one recorded hour lasts {hour_s:g} s.
+site:
+  name: Demonstration site
+  time_zone: Europe/Berlin
+  state_dir: {state}
+  operators: [{operators}]
+daemon:
+  url: http://127.0.0.1:{port}
+  listen_host: 127.0.0.1
+  listen_port: {port}
+  munge_socket: {munge}
+  lease: {lease_s} s
+  submit_timeout: 10 s
+  quota_file: {quota}
+  ticks:
+    intensity: {tick_s:g} s
+    adopt: {tick_s:g} s
+    plan: {tick_s:g} s
+    settle: {tick_s:g} s
+    quota: {tick_s:g} s
+    housekeeping: 1 h
+agent:
+  socket: {spool}/%n/agent.sock
+  spool: {spool}/%n
+  sample: {sample_s:g} s
+  segment: {segment_s} s
+  delivery: {delivery_s:g} s
+clusters:
+  - name: {cluster}
+    zone: DE
+    pue: 1.25
+    slurm:
+      conf: {slurm_conf}
+      timeout: 20 s
+      max_calls_per_s: 20
+    nodes:
+      - nodes: "{nodes}"
+        cpus: {cpus}
+        idle: 80 W
+        max: 300 W
+zones:
+  - name: DE
+    providers:
+      - kind: replay
+        zone_in_file: DE
+        start: {start}
+        begin: {begin}
+        hour: {hour_s:g} s
+        lag_hours: 0
+planning:
+  default_max_delay: 0 s
+  max_delay: 7 d
+  slot: {slot_s} s
+  minimum_gain: 5 %
+  safety_margin: {slot_s} s
+  settle_lag: {settle_lag_s} s
+quotas: {quotas}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSettings:
+    """Speed and budgets of one stack.
+
+    ``record_start`` is the recorded time that the replay begins with; ``quotas`` are pairs of a
+    user and a monthly mass as the configuration writes it.
+    """
+
+    record_start: str = "2021-08-25T05:00Z"
+    hour_s: float = 10.0
+    slot_s: int = 5
+    segment_s: int = 5
+    sample_s: float = 0.5
+    tick_s: float = 2.0
+    delivery_s: float = 1.0
+    lease_s: int = 30
+    quotas: tuple[tuple[str, str], ...] = ()
+    operators: tuple[str, ...] = ()
+
+    def yaml(
+        self,
+        *,
+        folder: Path,
+        spool: Path,
+        munge: Path,
+        quota_file: Path,
+        slurm_conf: Path,
+        cluster: str,
+        nodes: str,
+        cpus: int,
+        port: int,
+        begin_at: int,
+    ) -> str:
+        """The site's configuration file."""
+        lines = "".join(f"\n  - {{user: {user}, monthly: {mass}}}" for user, mass in self.quotas)
+        return _TEMPLATE.format(
+            hour_s=self.hour_s,
+            state=folder / "state",
+            operators=", ".join(self.operators),
+            port=port,
+            munge=munge,
+            lease_s=self.lease_s,
+            quota=quota_file,
+            tick_s=self.tick_s,
+            spool=spool,
+            sample_s=self.sample_s,
+            segment_s=self.segment_s,
+            delivery_s=self.delivery_s,
+            cluster=cluster,
+            slurm_conf=slurm_conf,
+            nodes=nodes,
+            cpus=cpus,
+            start=self.record_start,
+            begin=datetime.fromtimestamp(begin_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            slot_s=self.slot_s,
+            settle_lag_s=round(2 * self.hour_s),
+            quotas=lines or "[]",
+        )

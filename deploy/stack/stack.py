@@ -1,0 +1,131 @@
+"""Starts carbonsched on a running lab and asks its commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from .settings import REACH_S, StackSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+    from lab import Lab
+
+DAEMON = "carbonschedd"
+SITE_FILE = "carbonsched/site.json"
+"""Where in a lab's directory the compiled site file lies; CARBONSCHED_SITE must name it."""
+
+
+class Stack:
+    """The daemon and the agents of one lab; ``programs`` holds the installed commands."""
+
+    def __init__(self, lab: Lab, programs: Path, settings: StackSettings) -> None:
+        self.lab = lab
+        self.settings = settings
+        self.folder = lab.directory / "carbonsched"
+        self.config_file = self.folder / "carbonsched.yaml"
+        self.site_file = lab.directory / SITE_FILE
+        self._programs = programs
+        self.port = _free_port()
+
+    def start(self) -> None:
+        """Configure, then start the daemon and an agent on each node."""
+        self.folder.mkdir(mode=0o755, exist_ok=True)
+        self.config_file.write_text(self._yaml())
+        for private in (self.folder / "state", self.lab.quota_file.parent):
+            private.mkdir(exist_ok=True)
+            shutil.chown(private, "slurm")
+        self.admin("config", "check", self.config_file)
+        self.admin("config", "compile", self.config_file, "-o", self.site_file)
+        self.site_file.chmod(0o644)
+        self.start_daemon()
+        for node in self.lab.nodes:
+            self.start_agent(node)
+
+    def start_daemon(self) -> None:
+        """As user slurm: an ordinary operator's rights are enough."""
+        argv = [self._programs / "carbonsched", "daemon", "--config", self.config_file]
+        self.lab.start_process(DAEMON, argv, {"PYTHONUNBUFFERED": "1"}, user="slurm")
+        self.wait_daemon()
+
+    def wait_daemon(self) -> None:
+        """Until it answers and every tick has run once."""
+        self.lab.processes.wait_ready(DAEMON, self._healthy, 3 * REACH_S)
+
+    def start_agent(self, node: str) -> None:
+        """As root, like slurmd."""
+        argv = [self._programs / "carbonsched", "agent", "--node", node, "--site", self.site_file]
+        name = f"agent-{node}"
+        self.lab.start_process(name, argv, {"PYTHONUNBUFFERED": "1"}, user="root")
+        marks = self.lab.spool / node / "agent.sock"
+        self.lab.processes.wait_ready(name, marks.exists, REACH_S)
+
+    def admin(self, *argv: str | Path) -> str:
+        """The output of a ``carbonsched`` subcommand run as root."""
+        return self.lab.run_as("root", [self._programs / "carbonsched", *argv]).stdout
+
+    def run(
+        self, user: str, command: str, *argv: str | Path, **options: Any
+    ) -> CompletedProcess[str]:
+        """One of the users' commands, run by a user."""
+        return self.lab.run_as(user, [self._programs / command, *argv], **options)
+
+    def submit(self, user: str, *argv: str | Path, **options: Any) -> tuple[int, str]:
+        """Submit with ``csbatch --parsable``-like output: the job's id, and what csbatch told."""
+        done = self.run(user, "csbatch", *argv, **options)
+        return int(done.stdout.split()[-1].split(";")[0]), done.stderr
+
+    def queue(self, user: str) -> list[dict[str, Any]]:
+        """What csqueue knows of a user's jobs."""
+        return list(json.loads(self.run(user, "csqueue", "--json").stdout)["jobs"])
+
+    def jobs(self, user: str, *argv: str) -> list[dict[str, Any]]:
+        """What csacct knows of a user's jobs."""
+        return list(json.loads(self.run(user, "csacct", "--json", *argv).stdout)["jobs"])
+
+    def job(self, user: str, job_id: int) -> dict[str, Any] | None:
+        """What csacct knows of one job today, ``None`` before carbonsched has seen it."""
+        found = [row for row in self.jobs(user) if row["job_id"] == job_id]
+        return found[-1] if found else None
+
+    def evidence(self, user: str, job_id: int) -> dict[str, Any]:
+        """A job with its chain of evidence."""
+        return self.jobs(user, "-j", str(job_id), "--evidence")[-1]
+
+    def _healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/v1/health", timeout=REACH_S
+            ) as answer:
+                health = json.load(answer)
+        except (OSError, ValueError):
+            return False
+        return {"intensity", "adopt", "plan", "settle", "quota"} <= health["ticks"].keys()
+
+    def _yaml(self) -> str:
+        hour_s = self.settings.hour_s
+        return self.settings.yaml(
+            folder=self.folder,
+            spool=self.lab.spool,
+            munge=self.lab.munge_socket,
+            quota_file=self.lab.quota_file,
+            slurm_conf=self.lab.slurm_conf,
+            cluster=self.lab.config.cluster,
+            nodes=",".join(self.lab.nodes),
+            cpus=self.lab.config.node_cpus,
+            port=self.port,
+            # The record begins at a whole slot, so that recorded hours and slots are aligned.
+            begin_at=int(time.time() // hour_s * hour_s),
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
