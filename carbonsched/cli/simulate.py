@@ -1,0 +1,145 @@
+"""``carbonsched simulate``: what a site would have emitted under another policy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from carbonsched.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from carbonsched.planning import PlanningParameters
+    from carbonsched.sim.scenario import Run, Scenario
+
+POLICIES = ("immediate", "carbon")
+_QUIET_S = 2.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments and what runs it."""
+    parser.description = (
+        "Replay a trace of jobs against recorded carbon intensities and the forecasts that had"
+        " been issued, and compare policies. Needs no Slurm."
+    )
+    parser.add_argument(
+        "scenario", metavar="SCENARIO", help="scenario folder, or 'example' for the shipped one"
+    )
+    parser.add_argument(
+        "--policy",
+        action="append",
+        choices=POLICIES,
+        help="policy to simulate; may be given several times (default: all)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write schedule.csv there (below a folder for each policy where there are several)",
+    )
+    parser.add_argument(
+        "--chart", type=Path, metavar="FILE", help="write an HTML chart that needs no network"
+    )
+    parser.add_argument(
+        "--slot", type=_positive, default=900, metavar="S", help="planning slot, seconds (900)"
+    )
+    parser.add_argument(
+        "--minimum-gain",
+        type=_share,
+        default=5.0,
+        metavar="PCT",
+        help="least saving worth a deferral, per cent (5)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate, print the table, write what was asked for."""
+    from carbonsched.planning import PlanningParameters
+    from carbonsched.sim.files import read_scenario, scenario_folder
+    from carbonsched.sim.report import table, write_chart
+    from carbonsched.sim.score import score
+
+    scenario = read_scenario(scenario_folder(arguments.scenario))
+    parameters = PlanningParameters(slot_s=arguments.slot, minimum_gain_pct=arguments.minimum_gain)
+    asked = list(dict.fromkeys(arguments.policy or POLICIES))
+    schedules = {
+        name: _simulate(scenario, name, parameters) for name in dict.fromkeys((POLICIES[0], *asked))
+    }
+    immediate = schedules[POLICIES[0]]
+    clusters = ", ".join(f"{one.nodes} nodes in {one.zone}" for one in scenario.clusters)
+    print(f"{scenario.name}: {len(scenario.jobs)} jobs on {clusters}")
+    print(table([score(name, runs, immediate, scenario) for name, runs in schedules.items()]))
+    try:
+        if arguments.out is not None:
+            _write({name: schedules[name] for name in asked}, arguments.out)
+        if arguments.chart is not None:
+            write_chart(scenario, schedules, arguments.chart)
+            print(f"chart: {arguments.chart}")
+    except OSError as error:
+        raise RequestError(f"{error.filename}: {error.strerror}; nothing more written") from None
+    return 0
+
+
+def _simulate(scenario: Scenario, name: str, parameters: PlanningParameters) -> list[Run]:
+    from carbonsched.sim.engine import Simulation
+    from carbonsched.sim.policies import make_policy
+
+    policy = make_policy(name, scenario, parameters)
+    with _progress(name, len(scenario.jobs)) as advance:
+        return Simulation(scenario, policy, advance).run()
+
+
+def _write(schedules: dict[str, list[Run]], folder: Path) -> None:
+    from carbonsched.sim.files import write_schedule
+
+    for name, runs in schedules.items():
+        where = folder / name if len(schedules) > 1 else folder
+        where.mkdir(parents=True, exist_ok=True)
+        write_schedule(runs, where / "schedule.csv")
+        print(f"{name}: {where / 'schedule.csv'}")
+
+
+@contextmanager
+def _progress(name: str, jobs: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's stderr, once the work has lasted two seconds."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    task = bar.add_task(name, total=jobs)
+    began = time.monotonic()
+    shown = False
+
+    def advance(count: int) -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - began > _QUIET_S:
+            bar.start()
+            shown = True
+        bar.advance(task, count)
+
+    try:
+        yield advance
+    finally:
+        if shown:
+            bar.stop()
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1 second")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError("must be between 0 and 100")
+    return value

@@ -1,0 +1,54 @@
+"""How many CPUs are spoken for in each slot of the time ahead."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from carbonsched.planning.request import ClusterState
+
+Flags = npt.NDArray[np.bool_]
+
+
+class Room:
+    """A count of CPUs by slot; the slots are aligned to the epoch and the first holds ``now``.
+
+    A job that touches a slot takes its CPUs for the whole of it.
+    """
+
+    def __init__(self, cluster: ClusterState, now: int, until_at: int, slot_s: int) -> None:
+        self._slot_s = slot_s
+        self._base = now // slot_s
+        slots = max(1, -(-until_at // slot_s) - self._base)
+        self._free = np.full(slots, cluster.cpus, dtype=np.int64)
+        for busy in cluster.busy:
+            end = slots if busy.until_at is None else self._end(max(busy.until_at, now + 1))
+            self._free[:end] -= busy.cpus
+
+    def fits(self, starts: npt.NDArray[np.int64], duration_s: int, cpus: int) -> Flags:
+        """For each start, whether ``cpus`` are free throughout ``[start, start + duration_s)``."""
+        tight = np.concatenate(([0], np.cumsum(self._free < cpus)))
+        last = len(self._free)
+        first = np.minimum(starts // self._slot_s - self._base, last)
+        end = np.minimum(-(-(starts + duration_s) // self._slot_s) - self._base, last)
+        result: Flags = tight[end] == tight[first]
+        return result
+
+    def take(self, start_at: int, duration_s: int, cpus: int) -> None:
+        """Count a job's CPUs where it runs."""
+        first = start_at // self._slot_s - self._base
+        self._free[first : self._end(start_at + duration_s)] -= cpus
+
+    def take_first_fit(self, start_at: int, duration_s: int, cpus: int) -> None:
+        """Count a job where the queue will let it in: the first slot with room from its start.
+
+        A job that fits nowhere is not counted; it will not run in the time looked at.
+        """
+        slots = np.arange(start_at // self._slot_s - self._base, len(self._free), dtype=np.int64)
+        starts = np.maximum((slots + self._base) * self._slot_s, start_at)
+        fitting = np.flatnonzero(self.fits(starts, duration_s, cpus))
+        if fitting.size:
+            self.take(int(starts[fitting[0]]), duration_s, cpus)
+
+    def _end(self, at: int) -> int:
+        return -(-at // self._slot_s) - self._base

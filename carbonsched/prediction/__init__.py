@@ -1,0 +1,16 @@
+"""How long a job will run and what energy it will use, always with a 90 % interval."""
+
+from carbonsched.prediction.choice import choose
+from carbonsched.prediction.epochs import from_epochs
+from carbonsched.prediction.history import PastRun, from_history
+from carbonsched.prediction.limits import PowerRange, from_limits, power_range
+
+__all__ = [
+    "PastRun",
+    "PowerRange",
+    "choose",
+    "from_epochs",
+    "from_history",
+    "from_limits",
+    "power_range",
+]

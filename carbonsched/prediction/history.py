@@ -1,0 +1,107 @@
+"""Prediction from the same user's earlier jobs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from carbonsched.model.prediction import Prediction, PredictionSource
+from carbonsched.prediction.limits import PowerRange
+from carbonsched.prediction.spread import Prior, pooled_half_width
+
+METHOD = "history/1"
+_NEWEST = 20
+# Like runs of one user differ by factors, so spread is that of logarithms. The prior is what one
+# finds between runs of the same user and size in SDSC Blue Horizon (Parallel Workloads Archive).
+_PRIOR = Prior(sd=1.2, weight=4)
+_SMALLEST = 0.5  # joules or seconds: keeps the logarithm of nothing finite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """A run that completed. ``energy_j`` is ``None`` where it was not metered in full."""
+
+    user: str
+    name: str
+    cpus: int
+    ended_at: int
+    duration_s: int
+    energy_j: int | None
+
+
+def from_history(
+    runs: Sequence[PastRun],
+    *,
+    user: str,
+    name: str,
+    cpus: int,
+    time_limit_s: int | None = None,
+    power: PowerRange | None = None,
+) -> Prediction | None:
+    """Predict from up to 20 of the user's newest like runs: same name first, else same CPUs.
+
+    The centre is the median. ``time_limit_s`` caps the duration. Where no like run was metered,
+    energy is duration x ``power``. ``None`` without a like run, or without any energy.
+    """
+    like, alike = _like(runs, user, name, cpus)
+    if not like:
+        return None
+    durations = _quantiles([run.duration_s for run in like])
+    limit_s = time_limit_s or math.inf
+    low_s, middle_s, high_s = (max(1, round(min(value, limit_s))) for value in durations)
+    metered = [run.energy_j * cpus / run.cpus for run in like if run.energy_j is not None]
+    count = f"{len(like)} earlier job{'s' if len(like) > 1 else ''} {alike}"
+    if metered:
+        low_j, middle_j, high_j = _quantiles(metered)
+        if len(metered) < len(like):
+            count += f", {len(metered)} of them metered"
+    elif power is not None:
+        low_j, middle_j, high_j = (
+            low_s * power.low_w,
+            middle_s * power.middle_w,
+            high_s * power.high_w,
+        )
+        count += ", none of them metered: energy from its CPUs, half-way between idle and busy"
+    else:
+        return None
+    return Prediction(
+        source=PredictionSource.HISTORY,
+        samples=len(like),
+        duration_s=middle_s,
+        duration_low_s=low_s,
+        duration_high_s=high_s,
+        energy_j=round(middle_j),
+        energy_low_j=math.floor(low_j),
+        energy_high_j=math.ceil(high_j),
+        method=METHOD,
+        explanation=f"from {count}",
+    )
+
+
+def _like(runs: Sequence[PastRun], user: str, name: str, cpus: int) -> tuple[list[PastRun], str]:
+    """The newest runs of the closest kind that there is, and what they have in common."""
+    own = [run for run in runs if run.user == user and run.duration_s > 0 and run.cpus > 0]
+    own.sort(key=lambda run: (run.ended_at, run.duration_s), reverse=True)
+    kinds = (
+        (
+            [run for run in own if run.name == name and run.cpus == cpus],
+            "of the same name and CPUs",
+        ),
+        ([run for run in own if run.name == name], "of the same name, scaled to its CPUs"),
+        ([run for run in own if run.cpus == cpus], "of the same user and CPUs"),
+    )
+    for like, alike in kinds:
+        if like:
+            return like[:_NEWEST], alike
+    return [], ""
+
+
+def _quantiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Low, middle and high: the median, and the 90 % interval of one more run about it."""
+    logarithms = [math.log(max(value, _SMALLEST)) for value in values]
+    width, _ = pooled_half_width(logarithms, _PRIOR)
+    factor = math.exp(width * math.sqrt(1 + 1 / len(values)))
+    middle = median(values)
+    return middle / factor, middle, max(middle, _SMALLEST) * factor

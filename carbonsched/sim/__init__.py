@@ -1,0 +1,1 @@
+"""Replaying recorded work and grids against the planner that the daemon uses."""
