@@ -1,0 +1,1 @@
+"""The site's one YAML file: schema, loader, and what is made from it."""

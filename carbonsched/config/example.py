@@ -1,0 +1,115 @@
+"""A complete, commented configuration, written out from the schema itself."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from pydantic.fields import FieldInfo
+
+from carbonsched.config.base import Section
+from carbonsched.config.fields import is_list, keys_of, kind_of, sections_of
+from carbonsched.config.policy import QuotaConfig
+from carbonsched.config.schema import SiteConfig
+from carbonsched.config.zones import FileConfig, NesoConfig, StaticConfig
+
+_COLUMNS = 80
+_HEAD = """\
+# carbonsched's configuration: one file for the whole site.
+# Check it with:   carbonsched config check FILE
+# Every key:       docs/reference/configuration.md
+# Lengths of time bear a unit (90s, 15min, 6h, 2d), masses too (200 g, 50 kg).
+# A line that is commented out shows a key that may be left away.
+"""
+_PROVIDERS: tuple[type[Section], ...] = (FileConfig, StaticConfig)
+_LIVE = frozenset({"forecasts", "quota_file"})
+"""Keys that may be left away, and without which there are no deferrals and no binding quotas."""
+_QUOTAS = (("user", '"*"', "1.5 kg"), ("user", "alice", "20 kg"), ("account", "physics", "250 kg"))
+
+
+def example() -> str:
+    """YAML that passes the check and names every key of the schema but the replay's."""
+    lines = [_HEAD.rstrip()]
+    for key, field in keys_of(SiteConfig).items():
+        lines += ["", *_comment(field.description, 0), *_field(key, field, 0)]
+    return "\n".join(lines) + "\n"
+
+
+def _field(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
+    if key == "quotas":
+        yield "quotas:"
+        yield from _quotas()
+    elif key == "providers":
+        yield f"{_indent(depth)}providers:"
+        yield from _entries(_PROVIDERS, depth + 2)
+    elif sections := sections_of(field.annotation):
+        yield f"{_indent(depth)}{key}:"
+        if is_list(field.annotation):
+            yield from _entries(sections, depth + 2)
+        else:
+            yield from _section(sections[0], depth + 2)
+    else:
+        yield from _scalar(key, field, depth)
+    if key == "zones":
+        yield from _live_service()
+
+
+def _scalar(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
+    needless = not field.is_required() and field.default is None and key not in _LIVE
+    off = "# " if needless else ""
+    yield f"{_indent(depth)}{off}{key}: {(field.examples or [''])[0]}"
+
+
+def _section(section: type[Section], depth: int) -> Iterator[str]:
+    for key, field in keys_of(section).items():
+        yield from _comment(field.description, depth)
+        yield from _field(key, field, depth)
+
+
+def _entries(
+    sections: tuple[type[Section], ...] | list[type[Section]], depth: int
+) -> Iterator[str]:
+    for section in sections:
+        lines = list(_section(section, depth + 2))
+        first = next(index for index, line in enumerate(lines) if not line.lstrip().startswith("#"))
+        if first and kind_of(section) is None:
+            yield from (line[2:] for line in lines[:first])
+        elif first:
+            yield from _comment(section.__doc__, depth)
+        yield f"{_indent(depth)}- {lines[first].lstrip()}"
+        yield from lines[first + 1 :]
+
+
+def _live_service() -> Iterator[str]:
+    yield from _comment(f"Another: {NesoConfig.__doc__}", 2)
+    yield "  # - name: GB"
+    yield "  #   providers:"
+    mark = "-"
+    for key, field in keys_of(NesoConfig).items():
+        yield f"  #     {mark} {key}: {(field.examples or [''])[0]}"
+        mark = " "
+
+
+def _quotas() -> Iterator[str]:
+    fields = keys_of(QuotaConfig)
+    explained = set()
+    for key, name, mass in _QUOTAS:
+        if key not in explained:
+            yield from _comment(fields[key].description, 2)
+            explained.add(key)
+        yield f"  - {key}: {name}"
+        yield f"    monthly: {mass}"
+
+
+def _comment(text: str | None, depth: int) -> list[str]:
+    words = (text or "").strip().splitlines()[0] if text else ""
+    return textwrap.wrap(
+        words,
+        _COLUMNS,
+        initial_indent=f"{_indent(depth)}# ",
+        subsequent_indent=f"{_indent(depth)}# ",
+    )
+
+
+def _indent(depth: int) -> str:
+    return " " * depth

@@ -1,0 +1,70 @@
+"""What is allowed and yet seldom meant; the check says it beside its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from carbonsched.config.schema import (
+    FileConfig,
+    NesoConfig,
+    ProviderConfig,
+    ReplayConfig,
+    SiteConfig,
+    StaticConfig,
+)
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def notes(config: SiteConfig) -> Iterator[str]:
+    """One line for each thing that a person should know."""
+    if config.quotas and config.daemon.quota_file is None:
+        yield "quotas are counted but bind nobody: daemon.quota_file is not set"
+    host = urlsplit(config.daemon.url).hostname
+    if config.daemon.listen_host in _LOOPBACK and host not in _LOOPBACK:
+        yield (
+            f"daemon.listen_host is {config.daemon.listen_host}: {config.daemon.url} does not"
+            " reach the daemon from other hosts unless something forwards to it"
+        )
+    for cluster in config.clusters:
+        if not cluster.nodes:
+            yield (
+                f"cluster {cluster.name} has no node classes: nodes without a meter stay"
+                " unmeasured and predictions lack a power"
+            )
+    yield from _zone_notes(config)
+
+
+def _zone_notes(config: SiteConfig) -> Iterator[str]:
+    used = {cluster.zone for cluster in config.clusters}
+    for zone in config.zones:
+        if zone.name not in used:
+            yield f"zone {zone.name} feeds no cluster"
+        for provider in zone.providers:
+            if provider.kind == "replay":
+                yield f"zone {zone.name} replays a record: its figures are not of now"
+            if provider.kind in {"file", "replay"}:
+                files = (provider.actual, provider.forecasts)
+                yield from _absent(zone.name, [file for file in files if file])
+        if not any(_forecasts(provider) for provider in zone.providers):
+            yield f"zone {zone.name} has no forecasts: no job will be deferred for it"
+
+
+def _forecasts(provider: ProviderConfig) -> bool:
+    match provider:
+        case FileConfig():
+            return provider.forecasts is not None
+        case ReplayConfig():
+            return provider.forecasts is not None or provider.actual is None
+        case NesoConfig():
+            return True
+        case StaticConfig():
+            return False
+
+
+def _absent(zone: str, files: list[Path]) -> Iterator[str]:
+    for file in files:
+        if not file.exists():
+            yield f"zone {zone}: {file} is not on this host"

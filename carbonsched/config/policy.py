@@ -1,0 +1,102 @@
+"""How long jobs may be kept waiting, and how much carbon users may spend."""
+
+from __future__ import annotations
+
+from pydantic import ValidationInfo, field_validator
+
+from carbonsched.config.base import Section, option
+from carbonsched.config.quantities import Milligrams, Name, Percent, WholeSeconds
+
+
+class PlanningConfig(Section):
+    """The bounds within which starts are moved."""
+
+    max_delay_s: WholeSeconds = option(
+        "The longest delay that an owner may ask for; more is cut to this.",
+        example="2d",
+        default=604_800,
+        key="max_delay",
+        shown="7d",
+        le=366 * 86_400,
+    )
+    default_max_delay_s: WholeSeconds = option(
+        "How long a csbatch job may be delayed whose owner did not say.",
+        example="6h",
+        default=0,
+        key="default_max_delay",
+        shown="0s",
+    )
+    slot_s: WholeSeconds = option(
+        "The grid of start times that are compared.",
+        example="15min",
+        default=900,
+        key="slot",
+        shown="15min",
+        ge=1,
+        le=86_400,
+    )
+    minimum_gain_pct: Percent = option(
+        "A job waits only if that saves at least this share.",
+        example="2 %",
+        default=2.0,
+        key="minimum_gain",
+        shown="2 %",
+        ge=0,
+        le=100,
+    )
+    minimum_gain_mg: Milligrams = option(
+        "A job waits only if that saves at least this mass.",
+        example="1 g",
+        default=0,
+        key="minimum_gain_mass",
+        shown="0 g",
+    )
+    safety_margin_s: WholeSeconds = option(
+        "How long before its deadline a job is to be finished.",
+        example="10min",
+        default=600,
+        key="safety_margin",
+        shown="10min",
+    )
+    settle_lag_s: WholeSeconds = option(
+        "How long to wait for a better provider before a later one in the chain is charged by.",
+        example="6h",
+        default=21_600,
+        key="settle_lag",
+        shown="6h",
+    )
+
+    @field_validator("default_max_delay_s")
+    @classmethod
+    def _within_the_bound(cls, value: int, info: ValidationInfo) -> int:
+        longest = info.data.get("max_delay_s")
+        if longest is not None and value > longest:
+            raise ValueError(f"{value} s is longer than max_delay ({longest} s); shorten it")
+        return value
+
+
+class QuotaConfig(Section):
+    """One monthly budget, of a user or of an account."""
+
+    user: Name | None = option(
+        'A user, or "*" for each user without a line of their own.', example='"*"', default=None
+    )
+    account: Name | None = option(
+        "A Slurm account; exactly one of user and account is written.",
+        example="physics",
+        default=None,
+        validate_default=True,
+    )
+    monthly_mg: Milligrams = option(
+        "What may be emitted in each calendar month.", example="50 kg", key="monthly"
+    )
+
+    @field_validator("account")
+    @classmethod
+    def _of_one(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "*":
+            raise ValueError('only users have a common line; write user: "*"')
+        if "user" in info.data and (value is None) == (info.data["user"] is None):
+            words = "neither user nor account" if value is None else "both user and account"
+            raise ValueError(f"the quota names {words}; write exactly one")
+        return value

@@ -1,0 +1,59 @@
+"""The whole configuration."""
+
+from __future__ import annotations
+
+from carbonsched.config.base import Section, option
+from carbonsched.config.clusters import ClusterConfig, NodeClassConfig, SlurmConfig
+from carbonsched.config.general import AgentConfig, DaemonConfig, SiteSection, TicksConfig
+from carbonsched.config.policy import PlanningConfig, QuotaConfig
+from carbonsched.config.zones import (
+    FileConfig,
+    NesoConfig,
+    ProviderConfig,
+    ReplayConfig,
+    StaticConfig,
+    ZoneConfig,
+)
+
+__all__ = [
+    "AgentConfig",
+    "ClusterConfig",
+    "DaemonConfig",
+    "FileConfig",
+    "NesoConfig",
+    "NodeClassConfig",
+    "PlanningConfig",
+    "ProviderConfig",
+    "QuotaConfig",
+    "ReplayConfig",
+    "SiteConfig",
+    "SiteSection",
+    "SlurmConfig",
+    "StaticConfig",
+    "TicksConfig",
+    "ZoneConfig",
+]
+
+
+class SiteConfig(Section):
+    """What one site decides.
+
+    Read it with :func:`carbonsched.config.loader.load`, which also holds the rules between
+    sections: names are unique, a cluster's zone exists.
+    """
+
+    site: SiteSection = option("Who and where the site is.", example=None)
+    daemon: DaemonConfig = option("Where carbonschedd listens and is reached.", example=None)
+    clusters: tuple[ClusterConfig, ...] = option("The Slurm clusters.", example=None, min_length=1)
+    zones: tuple[ZoneConfig, ...] = option(
+        "Grid zones and the providers of their intensity.",
+        example=None,
+        min_length=1,
+    )
+    planning: PlanningConfig = option(
+        "The bounds within which starts are moved.", example=None, default=PlanningConfig()
+    )
+    quotas: tuple[QuotaConfig, ...] = option("Monthly budgets.", example=None, default=())
+    agent: AgentConfig = option(
+        "Paths and periods of the agent on each node.", example=None, default=AgentConfig()
+    )

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from carbonsched.config.example import example
+from carbonsched.config.fields import keys_of, sections_of
+from carbonsched.config.loader import loads
+from carbonsched.config.notes import notes
+from carbonsched.config.reference import reference
+from carbonsched.config.schema import ReplayConfig, SiteConfig
+
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "docs" / "reference" / "configuration.md"
+
+
+def test_the_example_is_good_and_complete():
+    config = loads(example(), "example")
+    assert [zone.name for zone in config.zones] == ["DE"]
+    assert [one.user or one.account for one in config.quotas] == ["*", "alice", "physics"]
+    assert config.daemon.quota_file is not None
+    assert config.zones[0].providers[0].forecasts is not None
+    waiting = [SiteConfig]
+    while waiting:
+        section = waiting.pop()
+        for key, field in keys_of(section).items():
+            assert section is ReplayConfig or re.search(rf"^[ #-]*{key}:", example(), re.MULTILINE)
+            waiting += sections_of(field.annotation)
+
+
+def test_the_keys_that_are_commented_out_are_good_as_well():
+    keys = r"munge_socket|bin_dir|conf|zone_in_file"
+    text, count = re.subn(rf"^( *)# ({keys}:)", r"\1\2", example(), flags=re.MULTILINE)
+    assert count == 4
+    assert loads(text, "example").clusters[0].slurm.bin_dir == Path("/opt/slurm/bin")
+
+
+def test_the_other_zone_of_the_example_is_good():
+    lines = example().splitlines()
+    first = lines.index("  # - name: GB")
+    lines[first : first + 5] = [line.replace("  # ", "  ", 1) for line in lines[first : first + 5]]
+    assert [zone.name for zone in loads("\n".join(lines), "example").zones] == ["DE", "GB"]
+
+
+def test_the_example_fits_a_terminal():
+    assert max(len(line) for line in example().splitlines()) <= 80
+
+
+def test_the_reference_page_is_current():
+    assert REFERENCE.read_text(encoding="utf-8") == reference(), (
+        "run: carbonsched config reference > docs/reference/configuration.md"
+    )
+
+
+def test_the_yaml_of_the_handbook_is_good(plain):
+    page = (ROOT / "docs" / "how-to" / "configure.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 4
+    for block in blocks:
+        document = plain(example()) | plain(block)
+        providers = document["zones"][0]["providers"]
+        wanted = {cluster["zone"] for cluster in document["clusters"]}
+        missing = wanted - {zone["name"] for zone in document["zones"]}
+        document["zones"] += [{"name": name, "providers": providers} for name in sorted(missing)]
+        assert loads(yaml.safe_dump(document), "handbook")
+
+
+def test_the_file_to_deploy_is_the_example():
+    assert (ROOT / "deploy" / "etc" / "carbonsched.yaml").read_text(encoding="utf-8") == example()
+
+
+def test_notes_say_what_is_seldom_meant(config):
+    zones = [
+        {"name": "NO", "providers": [
+            {"kind": "replay", "start": "2021-07-05T00:00Z", "begin": "2026-11-20T08:00Z",
+             "hour": "10s"}]},
+        {"name": "GB", "providers": [{"kind": "neso"}]},
+    ]  # fmt: skip
+    quotas = [{"user": "a", "monthly": "1 kg"}]
+    found = list(notes(config({("zones",): zones, ("quotas",): quotas})))
+    assert [note.split(":")[0].split(" replays")[0] for note in found] == [
+        "quotas are counted but bind nobody",
+        "daemon.listen_host is 127.0.0.1",
+        "cluster hpc has no node classes",
+        "zone NO",
+        "zone GB feeds no cluster",
+    ]
+
+
+def test_notes_on_a_zone_without_forecasts_or_files(config):
+    source = {
+        "kind": "file", "provider": "p", "actual": "/nowhere/x.csv", "signal": "average",
+        "basis": "production", "gas": "CO2", "scope": "direct",
+    }  # fmt: skip
+    found = list(notes(config({("zones", 0, "providers"): [source]})))
+    assert "zone NO: /nowhere/x.csv is not on this host" in found
+    assert "zone NO has no forecasts: no job will be deferred for it" in found

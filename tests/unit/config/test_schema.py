@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from carbonsched.config.base import Section
+from carbonsched.config.compile import compile_site
+from carbonsched.config.fields import keys_of, kind_of, sections_of
+from carbonsched.config.schema import SiteConfig
+from carbonsched.errors import RequestError
+from carbonsched.site import AgentSite, NodeClass, Site
+
+FILE = {
+    "kind": "file",
+    "provider": "utility",
+    "actual": "/srv/no.csv",
+    "signal": "average",
+    "basis": "consumption",
+    "gas": "CO2",
+    "scope": "direct",
+}
+STATIC = {"kind": "static", "g_per_kwh": "30", "source": "a report", "year": "2024"}
+REPLAY = {
+    "kind": "replay",
+    "start": "2021-07-05T00:00Z",
+    "begin": "2026-11-20T08:00Z",
+    "hour": "10s",
+}
+PROVIDERS = ("zones", 0, "providers")
+NODES = ("clusters", 0, "nodes")
+
+
+def every_section():
+    waiting, seen = [SiteConfig], []
+    while waiting:
+        section = waiting.pop()
+        seen.append(section)
+        for field in section.model_fields.values():
+            waiting += sections_of(field.annotation)
+    return seen
+
+
+@pytest.mark.parametrize("section", every_section(), ids=lambda one: one.__name__)
+def test_every_key_is_described_and_its_example_is_accepted(section, plain):
+    assert section.__doc__
+    for key, field in keys_of(section).items():
+        assert field.description, key
+        assert field.description.endswith((".", "?")), key
+        if sections_of(field.annotation):
+            continue
+        value = plain(field.examples[0])
+        adapter = TypeAdapter(field.rebuild_annotation())
+        adapter.validate_python(value)
+
+
+def test_what_is_left_away_has_the_documented_default(config):
+    site = config({})
+    assert site.daemon.lease_s == 120
+    assert site.daemon.submit_timeout_s == 3.0
+    assert site.daemon.ticks.plan_s == 60.0
+    assert site.planning.default_max_delay_s == 0
+    assert site.planning.slot_s == 900
+    assert site.quotas == ()
+    assert site.site.operators == ()
+    assert site.site.state_dir == Path("/var/lib/carbonsched")
+
+
+def test_defaults_pass_their_own_checks(config):
+    for section in every_section():
+        for key, field in keys_of(section).items():
+            extra = field.json_schema_extra or {}
+            if "shown" in extra:
+                value = TypeAdapter(field.rebuild_annotation()).validate_python(extra["shown"])
+                assert value == field.default, (section, key)
+    assert config({}).agent.sample_s == AgentSite().sample_s
+
+
+def test_values_arrive_in_their_units(config):
+    site = config(
+        {
+            ("daemon", "lease"): "20s",
+            ("daemon", "ticks"): {"adopt": "2500ms"},
+            ("planning",): {"slot": "10s", "minimum_gain": "1.5 %", "minimum_gain_mass": "2 mg"},
+            ("quotas",): [{"user": "*", "monthly": "1.5 t"}],
+            NODES: [{"nodes": "n[1-4]", "cpus": "4", "idle": "90 W", "max": "0.2 kW"}],
+            ("clusters", 0, "pue"): "1.234567",
+        }
+    )
+    assert (site.daemon.lease_s, site.daemon.ticks.adopt_s) == (20, 2.5)
+    assert site.planning.slot_s == 10
+    assert (site.planning.minimum_gain_pct, site.planning.minimum_gain_mg) == (1.5, 2)
+    assert site.quotas[0].monthly_mg == 1_500_000_000
+    assert site.clusters[0].nodes[0].max_w == 200
+    assert site.clusters[0].pue_ppm == 1_234_567
+
+
+def test_a_configuration_cannot_be_changed(config):
+    with pytest.raises(ValidationError):
+        config({}).site.name = "other"
+
+
+def test_the_file_does_not_take_the_names_of_code(problems):
+    (line,) = problems({("daemon", "lease_s"): "20"})
+    assert line == 'daemon.lease_s: unknown key; did you mean "lease"?'
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({("clusters", 0, "zone"): "DE"}, "clusters[0].zone: 'DE' is not among zones"),
+        ({("clusters", 0, "pue"): "0.9"}, "pue: must be at least 1"),
+        ({("clusters", 0, "pue"): "3.1"}, "pue: must be at most 3"),
+        ({("clusters", 0, "pue"): "nan"}, "pue: expected a number"),
+        ({("clusters", 0, "name"): "two words"}, "is not a name"),
+        ({("site", "time_zone"): "CEST"}, "is not a time zone"),
+        ({("site", "state_dir"): "var/lib"}, "begin it with /"),
+        ({("daemon", "url"): "https://head:8470"}, "write http://HOST:PORT"),
+        ({("daemon", "url"): "http://head"}, "write http://HOST:PORT"),
+        ({("daemon", "url"): "http://head:x"}, "write http://HOST:PORT"),
+        ({("daemon", "listen_port"): "0"}, "must be at least 1"),
+        ({("daemon", "lease"): "30s"}, "lease: 30 s is not longer than ticks.adopt"),
+        ({("daemon", "ticks"): {"adopt": "5min"}}, "lease: 120 s is not longer"),
+        ({("planning",): {"max_delay": "1d", "default_max_delay": "2d"}}, "longer than max_delay"),
+        ({("agent",): {"segment": "1s", "sample": "2s"}}, "longer than a segment"),
+        ({("agent",): {"spool": "/var/spool/c"}}, "does not end in /%n"),
+        ({("quotas",): [{"monthly": "1 kg"}]}, "neither user nor account"),
+        ({("quotas",): [{"user": "a", "account": "b", "monthly": "1 g"}]}, "both user and account"),
+        ({("quotas",): [{"account": "*", "monthly": "1 kg"}]}, 'write user: "*"'),
+        ({("quotas",): [{"user": "a", "monthly": "1 g"}] * 2}, "stands in line"),
+        ({NODES: [{"nodes": "n1", "cpus": "1", "idle": "9 W", "max": "9 W"}]}, "above 9 W"),
+        ({NODES: [{"nodes": "", "cpus": "1", "idle": "0 W", "max": "9 W"}]}, "names no node"),
+        ({NODES: [{"nodes": "n[1", "cpus": "1", "idle": "0 W", "max": "9 W"}]}, "n[1-4,7]"),
+        ({NODES: [{"nodes": "n[1,1]", "cpus": "1", "idle": "0 W", "max": "9 W"}]}, "node n1"),
+        ({PROVIDERS: []}, "write at least one"),
+        ({PROVIDERS: [STATIC, FILE]}, "providers[0]: a static value answers always; put it last"),
+        ({PROVIDERS: [{**STATIC, "source": ""}]}, "source: must not be empty"),
+        ({PROVIDERS: [{"kind": "static", "g_per_kwh": "3", "source": "s"}]}, "year: is required"),
+        ({PROVIDERS: [FILE, {**FILE, "scope": "lifecycle"}]}, "keeps to one meaning"),
+        ({PROVIDERS: [FILE, {**FILE, "gas": "CO2eq"}]}, "are CO2eq and those of providers[0] are"),
+        ({PROVIDERS: [{"kind": "neso"}, {**FILE, "signal": "marginal"}]}, "one meaning"),
+        ({PROVIDERS: [{**FILE, "gas": "co2"}]}, 'did you mean "CO2"?'),
+        ({PROVIDERS: [{**FILE, "static": "x"}]}, "unknown key"),
+        ({PROVIDERS: [{**REPLAY, "hour": "500ms"}]}, "must be at least 1"),
+        ({PROVIDERS: [{**REPLAY, "gas": "CO2"}]}, "gas: the shipped record says this itself"),
+        ({PROVIDERS: [{**REPLAY, "zone_in_file": "FR"}]}, "no zone but DE"),
+        ({PROVIDERS: [{**REPLAY, "start": "2022-01-01T00:00Z"}]}, "is of 2021"),
+        ({PROVIDERS: [{**REPLAY, "forecasts": "/x"}]}, "need actual beside them"),
+        ({PROVIDERS: [{**REPLAY, "actual": "/x"}]}, "signal is required"),
+        ({PROVIDERS: [{"kind": "neso", "base_url": "ftp://x"}]}, "not a web address"),
+        ({PROVIDERS: [{"kind": "neso", "base_url": "http://[x"}]}, "not a web address"),
+        ({("daemon", "url"): "http://[x"}, "write http://HOST:PORT"),
+        ({("zones",): [{"name": "NO", "providers": [STATIC]}] * 2}, "names here are unique"),
+    ],
+)
+def test_contradictions_are_refused_with_the_remedy(problems, changes, words):
+    found = problems(changes)
+    assert len(found) == 1, found
+    assert words in found[0]
+
+
+def test_the_flagged_last_resort_may_differ_in_meaning(config):
+    other = {**STATIC, "scope": "lifecycle", "gas": "CO2eq"}
+    zone = config({PROVIDERS: [FILE, {"kind": "neso"}, other]}).zones[0]
+    infos = [provider.series_info("NO") for provider in zone.providers]
+    assert [info.static for info in infos] == [False, False, True]
+    assert [info.scope for info in infos] == ["direct", "direct", "lifecycle"]
+    assert "a report 2024" in infos[2].label
+
+
+def test_a_replay_of_own_records_keeps_their_meaning(config):
+    meaning = {"signal": "marginal", "basis": "consumption", "gas": "CO2", "scope": "direct"}
+    own = {**REPLAY, "actual": "/srv/x.csv", "start": "1999-01-01T00:00Z", **meaning}
+    info = config({PROVIDERS: [own]}).zones[0].providers[0].series_info("NO")
+    assert (info.kind, info.basis, info.gas, info.scope) == tuple(meaning.values())
+
+
+def test_kinds_are_words_of_their_own():
+    kinds = [kind_of(one) for one in every_section() if kind_of(one)]
+    assert sorted(kinds) == ["file", "neso", "replay", "static"]
+    assert kind_of(Section) is None
+
+
+def test_the_site_file_comes_back_as_it_was_compiled(config):
+    site = compile_site(
+        config(
+            {
+                NODES: [{"nodes": "n[1-4]", "cpus": "4", "idle": "90 W", "max": "200 W"}],
+                ("agent",): {"segment": "10s", "spool": "/spool/%n"},
+                ("daemon", "lease"): "45s",
+            }
+        )
+    )
+    assert Site.from_json(site.to_json()) == site
+    assert (site.cluster, site.daemon_url, site.lease_s) == ("hpc", "http://head:8470", 45)
+    assert site.node_classes == (NodeClass(nodes="n[1-4]", cpus=4, idle_w=90, max_w=200),)
+    assert site.agent == AgentSite(segment_s=10, spool="/spool/%n")
+
+
+def test_one_of_several_clusters_must_be_named(config):
+    two = [{"name": name, "zone": "NO", "pue": "1.2"} for name in ("north", "south")]
+    site = config({("clusters",): two})
+    assert compile_site(site, "south").cluster == "south"
+    with pytest.raises(RequestError, match=r"several clusters \(north, south\)"):
+        compile_site(site)
+    with pytest.raises(RequestError, match="no cluster 'east'"):
+        compile_site(site, "east")
