@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from carbonsched.accounting import Budgets
-from carbonsched.cluster import CommandLineCluster
+from carbonsched.cluster.command_line import CommandLineCluster
 from carbonsched.config.schema import ClusterConfig, SiteConfig
 from carbonsched.errors import ConfigError
 from carbonsched.intensity.build import build_chain
@@ -163,8 +163,9 @@ def _parameters(config: SiteConfig) -> PlanningParameters:
 
 
 def _missing_after_s(config: SiteConfig) -> int:
-    """A job without readings this long after its end has none: its last segment has been closed,
-    delivered, and delivered again after a failure.
+    """How long after its end a job may still get readings.
+
+    Its last segment is closed by then, delivered, and delivered again after a failure.
     """
     agent = config.agent
     return 2 * agent.segment_s + 6 * round(agent.delivery_s + config.daemon.ticks.settle_s)

@@ -55,6 +55,13 @@ class Site:
     agent: AgentSite = field(default_factory=AgentSite)
     node_classes: tuple[NodeClass, ...] = ()
 
+    def __post_init__(self) -> None:
+        _typed(self, str, "cluster", "daemon_url")
+        _typed(self, int, "lease_s")
+        _typed(self, (int, float), "submit_timeout_s")
+        if self.lease_s < 0 or self.submit_timeout_s <= 0:
+            raise ValueError("lease_s or submit_timeout_s is negative")
+
     def to_json(self) -> str:
         """The file's text."""
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -97,3 +104,10 @@ def _only(raw: Any, cls: type) -> None:
         raise TypeError("expected an object")
     if unknown := set(raw) - known:
         raise ValueError(f"unknown key {min(unknown)!r}")
+
+
+def _typed(site: Site, kind: type | tuple[type, ...], *names: str) -> None:
+    for name in names:
+        value = getattr(site, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}")

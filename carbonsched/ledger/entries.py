@@ -167,6 +167,16 @@ class EntryTable:
         row["provisional"], row["final"] = int(settlement.provisional), int(settlement.final)
         self._file.replace("settlements", [row])
 
+    def reopen(self, cluster: str, job_id: int, restarts: int) -> None:
+        """Let a job be settled again: a reading of it has come late."""
+        self._file.change(
+            "UPDATE settlements SET final = 0 WHERE cluster = :cluster AND job_id = :job_id"
+            " AND restarts = :restarts AND final = 1",
+            cluster=cluster,
+            job_id=job_id,
+            restarts=restarts,
+        )
+
     def settlement(self, key: JobKey) -> Settlement | None:
         """A job's figures as last settled."""
         row = self._file.row(f"SELECT * FROM settlements WHERE {KEY_MATCH}", **asdict(key))

@@ -57,10 +57,10 @@ class PlanTable:
         return self._plan(key, "ASC")
 
     def deferral(self, key: JobKey) -> Plan | None:
-        """The first plan that made a job wait for a cleaner window."""
+        """The latest plan that made a job wait for a cleaner window."""
         row = self._file.row(
             f"SELECT {_PLAN} FROM plans WHERE {KEY_MATCH} AND reason = :reason"
-            " AND start_at > baseline_at ORDER BY id LIMIT 1",
+            " AND start_at > baseline_at ORDER BY id DESC LIMIT 1",
             reason=Reason.CLEANER,
             **asdict(key),
         )

@@ -65,8 +65,11 @@ class Job:
 
     @property
     def pending(self) -> bool:
-        """Not started, or requeued and waiting again."""
-        return self.state in PENDING_STATES
+        """Not started, or requeued and waiting again.
+
+        The accounting calls a run that a requeue ended ``REQUEUED`` too, with its end.
+        """
+        return self.state in PENDING_STATES and self.ended_at is None
 
     @property
     def active(self) -> bool:

@@ -151,12 +151,14 @@ class ServiceBackend:
         """What csbatch shows: the plan, what is predicted, what is left."""
         job, now = known.job, self._clock.now()
         plan = self._ledger.plans.plan(job.key)
-        lines = [self._plan_line(plan, now)] if plan else [f"job {job.shown_id} has started"]
+        lines = [self._plan_line(plan, now)] if plan else []
         prediction = self._ledger.plans.prediction(job.key)
         if prediction is None:
             lines.append("predicted: nothing yet; give --time, or mark epochs")
         else:
-            mass = self._predict.mass(job, prediction, plan.start_at if plan else now)
+            # A held job is weighed as the quota weighed it: if it ran now.
+            weighed_at = plan.start_at if plan and plan.reason is not Reason.QUOTA else now
+            mass = self._predict.mass(job, prediction, weighed_at)
             weight = (
                 f"{format_mass(mass.mg)} ({format_mass(mass.low_mg)} to"
                 f" {format_mass(mass.high_mg)})"
@@ -177,8 +179,7 @@ class ServiceBackend:
 
     def _plan_line(self, plan: Plan, now: int) -> str:
         if not plan.deferred or plan.start_at <= now:
-            return f"starts as soon as Slurm has room: {plan.text}"
+            return f"plan: {plan.text}"
         clock = datetime.fromtimestamp(plan.start_at, self._zone)
         day = "" if plan.start_at - now < 86_400 else f"{clock:%Y-%m-%d} "
-        why = "held by the quota" if plan.reason is Reason.QUOTA else "deferred"
-        return f"{why} to {day}{clock:%H:%M:%S}: {plan.text}"
+        return f"plan: {plan.text}; that is at {day}{clock:%H:%M:%S}"

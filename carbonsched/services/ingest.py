@@ -62,7 +62,12 @@ class TakeReadings:
     def _segment(self, wire: Any) -> Receipt:
         segment = EnergySegment.from_wire(wire)
         now = self._checked(segment.cluster, segment.end_at)
-        return self._ledger.readings.add_segment(segment, now)
+        receipt = self._ledger.readings.add_segment(segment, now)
+        if receipt is Receipt.ACCEPTED:
+            for part in segment.parts:
+                if part.job_id is not None and part.restarts is not None:
+                    self._ledger.entries.reopen(segment.cluster, part.job_id, part.restarts)
+        return receipt
 
     def _epoch(self, wire: Any) -> Receipt:
         record = EpochRecord.from_wire(wire)

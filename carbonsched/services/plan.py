@@ -102,7 +102,6 @@ class PlanStarts:
     def _planning_job(self, known: KnownJob, now: int) -> PlanningJob:
         job = known.job
         prediction = self._ledger.plans.prediction(job.key)
-        before = self._ledger.plans.plan(job.key)
         return PlanningJob(
             key=job.key,
             cpus=job.cpus * job.tasks,
@@ -111,9 +110,19 @@ class PlanStarts:
                 known.begin_at,
             ),
             prediction=_of_all_tasks(prediction, job.tasks),
-            planned_start_at=_standing(before, job),
+            planned_start_at=self._standing(job),
             quota=self._quotas.hold(job, prediction, now),
         )  # fmt: skip
+
+    def _standing(self, job: Job) -> int | None:
+        """The start of a deferral that stands in Slurm, also once it has passed.
+
+        So a job whose time has come, and that queues for nodes, is not weighed and put off again.
+        """
+        deferral = self._ledger.plans.deferral(job.key)
+        if deferral is None or job.eligible_at is None:
+            return None
+        return deferral.start_at if job.eligible_at <= deferral.start_at else None
 
     def _apply(self, managed: ManagedCluster, job: Job, one: Plan, now: int) -> int:
         """Make Slurm's begin time what the plan says; says nothing where it is so already."""
@@ -138,13 +147,6 @@ def _ours_to_move(known: KnownJob) -> bool:
     job = known.job
     gated = job.admin_comment.startswith(QUOTA_NOTE)
     return job.pending and (known.directives is not None or gated)
-
-
-def _standing(before: Plan | None, job: Job) -> int | None:
-    """The start of a deferral that still stands in Slurm."""
-    if before is None or before.reason is not Reason.CLEANER or not before.deferred:
-        return None
-    return before.start_at if job.eligible_at == before.start_at else None
 
 
 def _of_all_tasks(prediction: Prediction | None, tasks: int) -> Prediction | None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from carbonsched.accounting import (
     PricedSegment,
     charge_delta,
+    covered_in_full,
     current_period,
     job_charge,
     period,
@@ -21,7 +22,6 @@ from carbonsched.ledger import Ledger
 from carbonsched.ledger.entries import Settlement
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.ledger.readings import JobReading
-from carbonsched.model.energy import Quality
 from carbonsched.model.entry import EntryKind, LedgerEntry
 from carbonsched.model.intensity import StepSeries
 from carbonsched.model.job import Job
@@ -116,10 +116,13 @@ class SettleJobs:
         readings = self.readings(job)
         priced = self.priced(managed, readings)
         charged_mg = self._charge(job, priced, now)
-        quality, coverage = self._quality(job, readings, now)
+        elapsed_s = (job.ended_at if job.ended_at is not None else now) - (job.started_at or now)
+        covered = [(one.quality, one.present_ms / 1000) for one in readings]
+        quality, coverage = quality_of(elapsed_s, job.node_count, covered)
+        whole = covered_in_full(elapsed_s, job.node_count, sum(node_s for _, node_s in covered))
+        whole = whole and _reach_the_end(job, readings)
         late = job.ended_at is not None and now >= job.ended_at + self._missing_after_s
-        covered = coverage >= 0.95 or late
-        final = job.ended and covered and not priced.unpriced
+        final = job.ended and (whole or late) and not priced.unpriced
         baseline_at, saved = self._saved(managed, job, priced, charged_mg, now)
         total_j = sum(reading.energy_j for reading in readings)
         self._ledger.entries.save_settlement(
@@ -185,12 +188,6 @@ class SettleJobs:
         )
         self._ledger.entries.post(entry, origin=month)
 
-    def _quality(self, job: Job, readings: list[JobReading], now: int) -> tuple[Quality, float]:
-        started_at = job.started_at or now
-        elapsed_s = (job.ended_at if job.ended_at is not None else now) - started_at
-        covered = [(one.quality, one.present_ms / 1000) for one in readings]
-        return quality_of(elapsed_s, job.node_count, covered)
-
     def _saved(
         self, managed: ManagedCluster, job: Job, priced: Priced, charged_mg: int, now: int
     ) -> tuple[int | None, int | None]:
@@ -231,6 +228,13 @@ class SettleJobs:
             known = self._ledger.jobs.get(key)
             if known is not None and known.job.ended and known.job.started_at is None:
                 self._quotas.hold_reservation(known.job, 0, now, now)
+
+
+def _reach_the_end(job: Job, readings: list[JobReading]) -> bool:
+    """Whether readings reach the job's end on each of its nodes; what comes after reopens it."""
+    ended_at = job.ended_at
+    reached = {reading.node for reading in readings if ended_at and reading.end_at >= ended_at}
+    return len(reached) >= job.node_count
 
 
 def _mean_intensity(priced: Priced) -> int | None:

@@ -7,7 +7,6 @@ limits towards munged (two seconds a message).
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 from dataclasses import dataclass
 
 from carbonsched.errors import AuthenticationError, ExternalError

@@ -25,7 +25,7 @@ def main(epochs: int) -> None:
     order = np.random.default_rng(7).permutation(len(digits.target))
     images, labels = digits.images[order] / 16, digits.target[order]
     train, test = slice(0, 1400), slice(1400, None)
-    network = MLPClassifier(hidden_layer_sizes=(512, 256), random_state=7)
+    network = MLPClassifier(hidden_layer_sizes=(768, 384), random_state=7)
     for epoch in EpochTracker(epochs=epochs):
         for down in (-1, 0, 1):
             for right in (-1, 0, 1):

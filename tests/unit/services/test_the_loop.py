@@ -353,3 +353,40 @@ def test_a_clock_that_goes_back_charges_nothing_twice(site):
     site.round()
     assert site.ledger.entries.charge_sum("2026-10", "ada", None)[1] == 30_000
     assert site.ledger.entries.settlement(job.key).energy_j == 30_000
+
+
+def test_a_segment_that_comes_after_the_job_was_final_is_charged_too(site):
+    site.actual(START - HOUR, 300, 300, 300)
+    job = site.slurm.submit()
+    site.slurm.begin(1)
+    site.round()
+    running = site.slurm.present[1]
+    first, last = (site.segment(running, START + n * 300) for n in range(2))
+    site.deliver(first)
+    site.clock.at += 600
+    site.slurm.end(1)
+    site.clock.at += 2000
+    site.round()
+    settled = site.ledger.entries.settlement(job.key)
+    assert (settled.final, settled.quality, settled.energy_j) == (True, Quality.PARTIAL, 30_000)
+    site.deliver(last)
+    site.round()
+    assert site.ledger.entries.settlement(job.key).energy_j == 60_000
+    assert site.ledger.entries.charge_sum("2026-10", "ada", None)[1] == 60_000
+
+
+def test_a_job_is_not_final_before_its_last_segment_has_come(site):
+    site.actual(START - HOUR, *[300] * 6)
+    job = site.slurm.submit()
+    site.slurm.begin(1)
+    site.round()
+    running = site.slurm.present[1]
+    segments = [site.segment(running, START + n * 300) for n in range(40)]
+    site.clock.at += 40 * 300 - 1
+    site.slurm.end(1)
+    site.deliver(*segments[:-1])
+    site.round()
+    assert not site.ledger.entries.settlement(job.key).final
+    site.deliver(segments[-1])
+    site.round()
+    assert site.ledger.entries.settlement(job.key).final

@@ -1,0 +1,1 @@
+"""Commands: they parse, ask, print, and turn errors into one line and an exit status."""

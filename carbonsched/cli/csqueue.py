@@ -1,0 +1,90 @@
+"""``csqueue``: the queue, with when each job will start, why, and what it is expected to emit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from carbonsched.cli.common import Daemon, connect, guarded, parser, show, show_json
+from carbonsched.errors import RequestError
+from carbonsched.reports.documents import QueueJob, read_queue
+from carbonsched.reports.fields import as_pipes, as_table, choose, field_help
+from carbonsched.reports.jobs import id_base
+from carbonsched.reports.queue import DEFAULT, FIELDS, explained
+from carbonsched.reports.terminal import Screen
+
+_EXAMPLES = """  csqueue                 your jobs
+  csqueue --why -j 1204   why this job starts when it does
+  csqueue -a -P -n        all jobs, for a script (operators)"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    return guarded("csqueue", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    options = _parser().parse_args(argv)
+    if options.helpformat or options.format == "help":
+        print(field_help(FIELDS))
+        return 0
+    return run(options, connect())
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = parser("csqueue", "Show your jobs in the queue, planned starts and carbon.", _EXAMPLES)
+    made.add_argument("-u", "--user", help="another user's jobs (operators)")
+    made.add_argument("-a", "--all", action="store_true", help="everybody's jobs (operators)")
+    made.add_argument("-j", "--jobs", metavar="JOB[,JOB]", help="only these jobs")
+    made.add_argument("-M", "--clusters", metavar="NAME[,NAME]", help="only on these clusters")
+    made.add_argument("--why", action="store_true", help="each decision in sentences")
+    made.add_argument("-o", "--format", metavar="FIELDS", help="these fields; 'help' lists them")
+    made.add_argument("-e", "--helpformat", action="store_true", help="list the fields")
+    made.add_argument("-P", "--parsable2", action="store_true", help="'|' between fields, mg and J")
+    made.add_argument("-n", "--noheader", action="store_true", help="without the header")
+    made.add_argument("--json", action="store_true", help="the daemon's answer as JSON")
+    return made
+
+
+def run(options: argparse.Namespace, daemon: Daemon) -> int:
+    """Ask the daemon and print."""
+    everybody = 1 if options.all else None
+    document = read_queue(daemon.get("/v1/queue", user=options.user, all=everybody))
+    jobs = _selected(document["jobs"], options.jobs, options.clusters)
+    now = document["now"]
+    if options.json:
+        show_json({**document, "jobs": jobs})
+        return 0
+    fields = choose(FIELDS, options.format or DEFAULT)
+    header = not options.noheader
+    screen = Screen.of(sys.stdout)
+    if options.why:
+        show("\n\n".join("\n".join(explained(job, now, screen)) for job in jobs).splitlines())
+    elif options.parsable2:
+        show(as_pipes(fields, jobs, now, header=header))
+    else:
+        show(as_table(fields, jobs, now, screen, header=header))
+    return 0
+
+
+def _selected(jobs: list[QueueJob], ids: str | None, clusters: str | None) -> list[QueueJob]:
+    if clusters is not None:
+        wanted_clusters = set(clusters.split(","))
+        jobs = [job for job in jobs if job["cluster"] in wanted_clusters]
+    if ids is None:
+        return jobs
+    wanted = {one.strip() for one in ids.split(",")}
+    chosen = [job for job in jobs if wanted & _names(job)]
+    named: set[str] = set().union(*(_names(job) for job in chosen))
+    if absent := sorted(wanted - named):
+        raise RequestError(f"job {absent[0]} is not in the queue; 'csacct -j' shows ended jobs")
+    return chosen
+
+
+def _names(job: QueueJob) -> set[str]:
+    return {job["shown_id"], id_base(job["shown_id"]), str(job["job_id"])}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

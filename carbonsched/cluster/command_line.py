@@ -1,0 +1,170 @@
+"""A Slurm cluster by its command line: squeue, sacct, sinfo and scontrol."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from carbonsched.cluster import history, node_list, queue_json, queue_text
+from carbonsched.cluster.commands import Answer, SlurmCommands, first_line
+from carbonsched.cluster.delimited import new_delimiter
+from carbonsched.cluster.rate import TokenBucket
+from carbonsched.errors import ClusterError, ClusterRefusedError
+from carbonsched.model.job import Job
+from carbonsched.ports import Node
+
+MAX_NOTE = 1024
+_IDS_A_CALL = 1000
+_MOVED = ": No error"  # scontrol's word on the tasks of an array that it did move
+
+
+class CommandLineCluster:
+    """One cluster, reached by Slurm's commands. Implements :class:`carbonsched.ports.Cluster`.
+
+    ``bin_dir`` holds the commands (``None``: the path), ``conf`` is slurm.conf (``None``: Slurm's
+    default). Each command may take ``timeout_s``; slurmctld is asked at most
+    ``max_calls_per_s`` times a second.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        bin_dir: Path | None,
+        conf: Path | None,
+        timeout_s: float,
+        max_calls_per_s: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._name = name
+        self._commands = SlurmCommands(bin_dir, conf, timeout_s, TokenBucket(max_calls_per_s))
+        self._now = now
+        self._writes_json = True
+
+    @property
+    def name(self) -> str:
+        """Slurm's ClusterName."""
+        return self._name
+
+    def jobs(self) -> Sequence[Job]:
+        """Every pending and active job; a pending array is one row with ``tasks``.
+
+        Raises:
+            ClusterError: squeue failed, or answered neither JSON nor delimited output.
+        """
+        return [job for job in self._queue() if not job.ended]
+
+    def job(self, job_id: int) -> Job | None:
+        """One job that slurmctld still knows, else ``None``.
+
+        Raises:
+            ClusterError: squeue failed.
+        """
+        return next((job for job in self._queue() if job.key.job_id == job_id), None)
+
+    def history(self, since_at: int, until_at: int) -> Sequence[Job]:
+        """Jobs of the database that were there in ``[since_at, until_at)``, each run by itself.
+
+        Nobody can tell an empty answer from a database that failed: sacct says both with status 0.
+
+        Raises:
+            ClusterError: sacct failed.
+        """
+        delimiter = new_delimiter()
+        window = ("-S", history.format_time(since_at), "-E", history.format_time(until_at))
+        text = self._sacct(history.FIELDS, delimiter, *window)
+        ids = history.job_ids(text, history.FIELDS, delimiter)
+        return history.read_history(self._name, text, delimiter, self._restarts(ids))
+
+    def nodes(self) -> Sequence[Node]:
+        """The nodes and whether they can take work.
+
+        Raises:
+            ClusterError: sinfo failed.
+        """
+        answer = self._commands.ask_controller("sinfo", "-h", "-N", "-a", "-o", node_list.FORMAT)
+        _check("sinfo", answer)
+        return node_list.read_nodes(answer.output)
+
+    def set_start(self, job_id: int, start_at: int, note: str) -> None:
+        """Move a pending job's earliest start and leave an admin comment, in one call.
+
+        Of an array, the tasks that have not started are moved; of a heterogeneous job, all parts.
+
+        Raises:
+            ClusterRefusedError: nothing of the job is pending any more, or it is not ours to move.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        ahead_s = start_at - int(self._now())
+        start = f"now+{ahead_s}seconds" if ahead_s > 0 else "now"
+        answer = self._commands.ask_controller(
+            "scontrol",
+            "update",
+            f"JobId={job_id}",
+            f"StartTime={start}",
+            f"AdminComment={_one_line(note)}",
+        )
+        said = answer.complaint + answer.output
+        if answer.status != 0 and _MOVED not in said:
+            raise ClusterRefusedError(f"job {job_id} was not moved: {first_line(said)}")
+
+    def _queue(self) -> list[Job]:
+        if self._writes_json:
+            answer = self._commands.ask_controller("squeue", "--json")
+            if answer.status == 0:
+                with contextlib.suppress(ClusterError):
+                    return queue_json.read_queue(self._name, answer.output)
+            elif _lacks_json(answer):
+                self._writes_json = False
+        return self._queue_as_text()
+
+    def _queue_as_text(self) -> list[Job]:
+        delimiter = new_delimiter()
+        answer = self._commands.ask_controller(
+            "squeue", "-h", "-a", "-t", "all", "-O", queue_text.queue_format(delimiter)
+        )
+        _check("squeue", answer)
+        return queue_text.read_queue(self._name, answer.output, delimiter)
+
+    def _restarts(self, ids: Sequence[int]) -> dict[tuple[int, int], int]:
+        """Restart counts need all runs of these jobs, the ones before the window too."""
+        runs: list[history.Run] = []
+        for first in range(0, len(ids), _IDS_A_CALL):
+            some = ",".join(str(one) for one in ids[first : first + _IDS_A_CALL])
+            delimiter = new_delimiter()
+            text = self._sacct(history.RUN_FIELDS, delimiter, "-j", some)
+            runs.extend(history.read_runs(text, delimiter))
+        return history.count_restarts(runs)
+
+    def _sacct(self, fields: Sequence[str], delimiter: str, *words: str) -> str:
+        answer = self._commands.ask_accounting(
+            "sacct",
+            "--allusers",
+            "--allocations",
+            "--duplicates",
+            "--noheader",
+            "--parsable",  # ends each field with the delimiter, the last one too
+            f"--delimiter={delimiter}",
+            f"--format={','.join(fields)}",
+            f"--cluster={self._name}",
+            *words,
+        )
+        _check("sacct", answer)
+        return answer.output
+
+
+def _check(program: str, answer: Answer) -> None:
+    if answer.status != 0:
+        raise ClusterError(f"{program}: {first_line(answer.complaint)}")
+
+
+def _lacks_json(answer: Answer) -> bool:
+    """Whether this squeue will never write JSON: too old, or built without a serializer."""
+    said = answer.complaint.lower()
+    return any(words in said for words in ("unrecognized option", "serializer", "plugin"))
+
+
+def _one_line(note: str) -> str:
+    printable = "".join(letter if letter.isprintable() else " " for letter in note)
+    return printable.encode()[:MAX_NOTE].decode("utf-8", "ignore")

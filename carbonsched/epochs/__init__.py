@@ -1,0 +1,7 @@
+"""What a training script imports to mark its epochs."""
+
+from __future__ import annotations
+
+from carbonsched.epochs.tracker import EpochTracker
+
+__all__ = ["EpochTracker"]

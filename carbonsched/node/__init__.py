@@ -1,0 +1,1 @@
+"""The node agent: meters, attribution, spool and delivery. Standard library only."""

@@ -1,0 +1,188 @@
+"""Epochs of training jobs: from the marks that jobs send to records with metered energy."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from carbonsched.model.energy import EpochRecord, Quality
+
+MAX_MARK_BYTES = 2048
+MAX_EPOCH = 10_000_000
+MAX_OPEN = 2
+"""Epochs open at once in one job: ranks may be one epoch apart."""
+_NS_PER_MS = 1_000_000
+_UJ_PER_MILLIJ = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What a job said: an epoch starts or ends, at ``at_ns`` by the wall clock if it told."""
+
+    start: bool
+    epoch: int
+    epochs: int | None
+    steps: int
+    step_relative_sd: float | None
+    at_ns: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _OpenEpoch:
+    """An epoch that has started; count, mean and m2 are Welford's, over watts of samples."""
+
+    job_id: int
+    restarts: int
+    epoch: int
+    started_ns: int
+    start_uj: int
+    count: int = 0
+    mean: float = 0.0
+    m2: float = 0.0
+    partial: bool = False
+
+
+class EpochBook:
+    """Open epochs. With several ranks in a job, the first start and the first end count."""
+
+    def __init__(self, cluster: str, node: str) -> None:
+        self._cluster = cluster
+        self._node = node
+        self._open: list[_OpenEpoch] = []
+        self._finished: dict[tuple[int, int], int] = {}
+
+    def mark(
+        self,
+        run: tuple[int, int],
+        uid: int,
+        mark: Mark,
+        now_ns: int,
+        energy_uj: int,
+        quality: Quality,
+    ) -> EpochRecord | None:
+        """Take in a mark of a run (job id, restarts) that has used ``energy_uj`` so far."""
+        if mark.epoch <= self._finished.get(run, 0):
+            return None  # another rank was first
+        mine = [one for one in self._open if (one.job_id, one.restarts) == run]
+        found = next((one for one in mine if one.epoch == mark.epoch), None)
+        if mark.start:
+            if found is None:
+                self._start(mine, run, mark.epoch, now_ns, energy_uj)
+            return None
+        if found is None or now_ns - found.started_ns < _NS_PER_MS:
+            return None
+        self._finished[run] = mark.epoch
+        self._open = [one for one in self._open if one not in mine or one.epoch > mark.epoch]
+        return self._record(found, uid, mark, now_ns, energy_uj, quality)
+
+    def power(self, run: tuple[int, int], watts: float) -> None:
+        """A whole sample of a run's power within its open epochs."""
+        for one in self._open:
+            if (one.job_id, one.restarts) == run:
+                one.count += 1
+                difference = watts - one.mean
+                one.mean += difference / one.count
+                one.m2 += difference * (watts - one.mean)
+
+    def note_gap(self) -> None:
+        """Samples are missing within every open epoch."""
+        for one in self._open:
+            one.partial = True
+
+    def keep(self, runs: Iterable[tuple[int, int]]) -> None:
+        """Forget the epochs of runs that are no longer there."""
+        there = set(runs)
+        if self._open or self._finished:
+            self._open = [one for one in self._open if (one.job_id, one.restarts) in there]
+            self._finished = {run: last for run, last in self._finished.items() if run in there}
+
+    def to_state(self) -> dict[str, Any]:
+        """For ``state.json``."""
+        return {
+            "open": [asdict(one) for one in self._open],
+            "finished": [[*run, last] for run, last in self._finished.items()],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from ``state.json``."""
+        self._open = [_OpenEpoch(**one) for one in state["open"]]
+        self._finished = {(job, restarts): last for job, restarts, last in state["finished"]}
+
+    def _start(
+        self, mine: list[_OpenEpoch], run: tuple[int, int], epoch: int, now_ns: int, energy_uj: int
+    ) -> None:
+        if len(mine) >= MAX_OPEN:
+            self._open.remove(mine[0])
+        self._open.append(
+            _OpenEpoch(
+                job_id=run[0], restarts=run[1], epoch=epoch, started_ns=now_ns, start_uj=energy_uj
+            )
+        )
+
+    def _record(
+        self, one: _OpenEpoch, uid: int, mark: Mark, now_ns: int, energy_uj: int, quality: Quality
+    ) -> EpochRecord:
+        relative_sd, samples = mark.step_relative_sd, mark.steps
+        if relative_sd is None:
+            samples = one.count
+            if one.count > 1 and one.mean > 0:
+                relative_sd = math.sqrt(one.m2 / (one.count - 1)) / one.mean
+        partial = one.partial and quality is Quality.MEASURED
+        return EpochRecord(
+            cluster=self._cluster,
+            node=self._node,
+            job_id=one.job_id,
+            restarts=one.restarts,
+            uid=uid,
+            epoch=one.epoch,
+            epochs=mark.epochs,
+            started_ms=one.started_ns // _NS_PER_MS,
+            duration_ms=(now_ns - one.started_ns) // _NS_PER_MS,
+            energy_millij=max(0, energy_uj - one.start_uj) // _UJ_PER_MILLIJ,
+            relative_sd=relative_sd,
+            samples=samples,
+            quality=Quality.PARTIAL if partial else quality,
+        )
+
+
+def parse_mark(text: bytes) -> Mark:
+    """Read one datagram.
+
+    Raises:
+        ValueError: it is not a mark.
+    """
+    try:
+        raw = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(raw, dict) or raw.get("v") != 1 or raw.get("event") not in ("start", "end"):
+        raise ValueError("not a mark of version 1")
+    epochs, at_ns = raw.get("epochs"), raw.get("at_ns")
+    return Mark(
+        start=raw["event"] == "start",
+        epoch=_whole(raw.get("epoch"), 1),
+        epochs=None if epochs is None else _whole(epochs, 1),
+        steps=_whole(raw.get("steps", 0), 0),
+        step_relative_sd=_relative_sd(raw.get("step_mean_s"), raw.get("step_sd_s")),
+        at_ns=at_ns if type(at_ns) is int else None,
+    )
+
+
+def _whole(value: Any, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MAX_EPOCH:
+        raise ValueError("a number of a mark is not a whole number within its bounds")
+    return value
+
+
+def _relative_sd(mean_s: Any, sd_s: Any) -> float | None:
+    for value in (mean_s, sd_s):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+    try:
+        relative = float(sd_s) / float(mean_s)
+    except (ArithmeticError, ValueError):
+        return None
+    return relative if mean_s > 0 and sd_s >= 0 and math.isfinite(relative) else None

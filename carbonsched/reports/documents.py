@@ -1,0 +1,291 @@
+"""The documents that the daemon answers, as types, and the reading of answers as such.
+
+Names ending ``_mg`` and ``_j`` are whole milligrams and joules; ``_at`` whole epoch seconds. Masses
+include PUE, energies are at the meter. ``None`` is missing, never zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict, cast
+
+from carbonsched.reports.conformity import conform
+
+
+class PredictionDocument(TypedDict):
+    """What a whole job is expected to need, with the interval that should hold 90 % of outcomes."""
+
+    source: str
+    samples: int
+    duration_s: int
+    duration_low_s: int
+    duration_high_s: int
+    energy_j: int
+    energy_low_j: int
+    energy_high_j: int
+    mg: int | None
+    mg_low: int | None
+    mg_high: int | None
+    explanation: str
+
+
+class QueueJob(TypedDict):
+    """A pending or running job with its plan."""
+
+    cluster: str
+    job_id: int
+    shown_id: str
+    restarts: int
+    user: str
+    account: str
+    partition: str
+    name: str
+    state: str
+    reason: str
+    cpus: int
+    node_count: int
+    tasks: int
+    submitted_at: int
+    started_at: int | None
+    planned_start_at: int | None
+    latest_at: int | None
+    plan_reason: str | None
+    plan_text: str | None
+    expected_mg: int | None
+    baseline_mg: int | None
+    saved_mg: int | None
+    forecast_label: str | None
+    epoch: int | None
+    epochs: int | None
+    prediction: PredictionDocument | None
+
+
+class QueueDocument(TypedDict):
+    """``GET /v1/queue``."""
+
+    now: int
+    jobs: list[QueueJob]
+
+
+class EvidenceRow(TypedDict):
+    """One node's segment as far as it was this job's; ``mg`` is exact, as a decimal string."""
+
+    node: str
+    start_at: int
+    end_at: int
+    energy_j: int
+    quality: str
+    meter: str
+    g_per_kwh: float | None
+    provider: str | None
+    mg: str | None
+
+
+class JobCore(TypedDict):
+    """A job in the ledger. ``g_per_kwh`` is the energy-weighted mean intensity it met."""
+
+    cluster: str
+    job_id: int
+    shown_id: str
+    restarts: int
+    user: str
+    account: str
+    partition: str
+    name: str
+    campaign: str | None
+    state: str
+    submitted_at: int
+    started_at: int | None
+    ended_at: int | None
+    elapsed_s: int
+    node_count: int
+    cpus: int
+    nodes: list[str]
+    deferred_s: int
+    energy_j: int | None
+    mg: int | None
+    provisional: bool
+    quality: str
+    coverage: float | None
+    g_per_kwh: float | None
+    pue: float | None
+    sources: list[str]
+    saved_mg: int | None
+
+
+class JobRow(JobCore, total=False):
+    """A job in the ledger, with its evidence where that was asked for."""
+
+    evidence: list[EvidenceRow]
+
+
+class JobsDocument(TypedDict):
+    """``GET /v1/jobs``."""
+
+    now: int
+    jobs: list[JobRow]
+
+
+class Named(TypedDict):
+    """Whom a report is about."""
+
+    kind: str
+    name: str
+
+
+class PeriodDocument(TypedDict):
+    """A calendar month of the site's time zone, half-open."""
+
+    name: str
+    start_at: int
+    end_at: int
+    time_zone: str
+
+
+class Totals(TypedDict):
+    """A month's sums; ``provisional_mg`` is the part of ``mg`` that may still change."""
+
+    jobs: int
+    energy_j: int
+    mg: int
+    provisional_mg: int
+    saved_mg: int | None
+    deferred_jobs: int
+    cpu_s: int
+    elapsed_s: int
+
+
+class QualityShare(TypedDict):
+    """How much was obtained in one way; ``share_pct`` is of the jobs' node time."""
+
+    quality: str
+    jobs: int
+    energy_j: int | None
+    share_pct: float
+
+
+class DaySum(TypedDict):
+    """One calendar day of the site's time zone."""
+
+    date: str
+    jobs: int
+    energy_j: int
+    mg: int
+
+
+class GroupSum(TypedDict):
+    """One account or campaign."""
+
+    name: str
+    jobs: int
+    energy_j: int
+    mg: int
+
+
+class IntensityStep(TypedDict):
+    """The grid's intensity over ``[start_at, end_at)``."""
+
+    start_at: int
+    end_at: int
+    g_per_kwh: float
+
+
+class QuotaStanding(TypedDict):
+    """A subject's standing in the report's month."""
+
+    subject: str
+    budget_mg: int
+    granted_mg: int
+    charged_mg: int
+    reserved_mg: int
+    remaining_mg: int
+
+
+class Car(TypedDict):
+    """The month's mass as a distance by car."""
+
+    km: float
+    g_per_km: float
+    source: str
+    year: int
+
+
+class ReportDocument(TypedDict):
+    """``GET /v1/report``."""
+
+    site: str
+    subject: Named
+    period: PeriodDocument
+    generated_at: int
+    totals: Totals
+    quality: list[QualityShare]
+    days: list[DaySum]
+    accounts: list[GroupSum]
+    campaigns: list[GroupSum]
+    jobs: list[JobRow]
+    intensity: list[IntensityStep]
+    intensity_label: str
+    quota: QuotaStanding | None
+    car: Car
+    sources: list[str]
+    statement: str
+
+
+class BalanceRow(QuotaStanding):
+    """A subject's standing in the current period."""
+
+    period: str
+    period_end_at: int
+
+
+class GrantRow(TypedDict):
+    """One grant, for the audit."""
+
+    subject: str
+    period: str
+    mg: int
+    by: str
+    at: int
+    reason: str
+
+
+class QuotaDocument(TypedDict):
+    """``GET /v1/quota``."""
+
+    balances: list[BalanceRow]
+    grants: list[GrantRow]
+
+
+class GrantedDocument(TypedDict):
+    """``POST /v1/quota/grants``."""
+
+    balance: BalanceRow
+
+
+def read_queue(answer: Any) -> QueueDocument:
+    """The answer as a queue document; ``DaemonError`` where it is not one."""
+    conform(answer, QueueDocument, "")
+    return cast("QueueDocument", answer)
+
+
+def read_jobs(answer: Any) -> JobsDocument:
+    """The answer as a jobs document; ``DaemonError`` where it is not one."""
+    conform(answer, JobsDocument, "")
+    return cast("JobsDocument", answer)
+
+
+def read_report(answer: Any) -> ReportDocument:
+    """The answer as a report document; ``DaemonError`` where it is not one."""
+    conform(answer, ReportDocument, "")
+    return cast("ReportDocument", answer)
+
+
+def read_quota(answer: Any) -> QuotaDocument:
+    """The answer as a quota document; ``DaemonError`` where it is not one."""
+    conform(answer, QuotaDocument, "")
+    return cast("QuotaDocument", answer)
+
+
+def read_granted(answer: Any) -> GrantedDocument:
+    """The answer to a grant; ``DaemonError`` where it is not one."""
+    conform(answer, GrantedDocument, "")
+    return cast("GrantedDocument", answer)

@@ -1,0 +1,32 @@
+"""What ``csbatch --carbon-help`` prints."""
+
+from __future__ import annotations
+
+HELP = """\
+usage: csbatch [--carbon-OPTION ...] [sbatch's own words ...]
+
+Submits a job as sbatch does and lets carbonsched start it when the grid is
+clean, within the bounds given here. Options of csbatch come first; everything
+after them goes to sbatch unchanged (csbatch --help shows sbatch's help).
+
+  --carbon-max-delay=6h      start at most this long after submission
+                             (90min, 6h, 1d12h; 0 forbids any delay)
+  --carbon-deadline=TIME     be done by then: 07:30, now+8h, 2026-11-22T07:30
+  --carbon-now               do not delay; the job is still accounted
+  --carbon-epochs=90         how many epochs the training will run
+  --carbon-checkpoint        the job writes checkpoints and may be requeued
+  --carbon-campaign=NAME     gather the job under a name in reports
+  --carbon-explain           print more of the reasoning
+  --carbon-help              show this
+
+The same, but for the last two, may stand in the script beside #SBATCH lines;
+the command line wins over them:
+
+  #CARBON --max-delay=6h --campaign=thesis
+
+examples:
+  csbatch train.sh
+  csbatch --carbon-max-delay=12h --carbon-epochs=90 --gres=gpu:1 train.sh
+  csbatch --carbon-deadline=07:30 --wrap './night-run'
+  job=$(csbatch --carbon-now --parsable prepare.sh)
+"""

@@ -1,0 +1,172 @@
+"""The command ``csbatch``.
+
+The order matters for speed: sbatch is started as early as can be, and what is needed to talk to
+the daemon (an HTTP client, MUNGE) is loaded while sbatch waits for slurmctld.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from carbonsched.errors import CarbonschedError, RequestError
+from carbonsched.model.directives import Directives, encode_mark
+from carbonsched.site import Site, load_site
+from carbonsched.submit.options import Options, split_leading, to_directives
+from carbonsched.submit.sbatch_run import Sbatch, Submitted, become_sbatch, end_like
+from carbonsched.submit.sbatch_words import CommandLine, read_command_line
+from carbonsched.submit.script import ScriptHead, find_script, read_head, scan
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run csbatch; the exit status is sbatch's, or 64 for a wrong option of ours."""
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except CarbonschedError as error:
+        _warn(f"error: {str(error).partition(chr(10))[0]}")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return end_like(-signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Submission:
+    """Everything that is known before sbatch runs."""
+
+    words: list[str]
+    line: CommandLine
+    head: ScriptHead
+    stdin: bytes | None
+    options: Options
+    directives: Directives
+
+    @property
+    def leased(self) -> bool:
+        """Whether csbatch may add a begin time: never over one that the script may hold."""
+        return (
+            self.line.unknown is None
+            and not self.directives.start_now
+            and "begin" not in self.head.sbatch_names
+        )
+
+    @property
+    def marked(self) -> bool:
+        """Whether csbatch may add a comment: never over one that the script may hold."""
+        return self.line.unknown is None and "comment" not in self.head.sbatch_names
+
+    @property
+    def waits(self) -> bool:
+        """Whether sbatch will block until the job ends."""
+        return self.line.waits or "wait" in self.head.sbatch_names or "SBATCH_WAIT" in os.environ
+
+
+def _run(argv: Sequence[str]) -> int:
+    given, words = split_leading(argv)
+    if given.help:
+        from carbonsched.submit.help_text import HELP  # noqa: PLC0415
+
+        print(HELP, end="")
+        return 0
+    line = read_command_line(words)
+    if line.misplaced is not None:
+        raise RequestError(
+            f"{line.misplaced} stands after sbatch's own options; put csbatch's options first"
+        )
+    if not line.submits:
+        to_directives(given, int(time.time()))
+        return become_sbatch(words)
+    return _submit(_read_submission(given, words, line))
+
+
+def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Submission:
+    if line.unknown is not None:
+        _warn(
+            f"warning: {line.unknown} is an option csbatch does not know, so it cannot tell which"
+            " word is the script: #CARBON lines and the lease are left out"
+        )
+    stdin = sys.stdin.buffer.read() if line.reads_stdin and sys.stdin is not None else None
+    path = find_script(line)
+    content = stdin if stdin is not None else read_head(path) if path is not None else b""
+    head = scan(content, line.script or "standard input")
+    options = given.over(head.options)
+    return _Submission(
+        words=words,
+        line=line,
+        head=head,
+        stdin=stdin,
+        options=options,
+        directives=to_directives(options, int(time.time())),
+    )
+
+
+def _submit(submission: _Submission) -> int:
+    site = _site()
+    sbatch = Sbatch(
+        [*_additions(submission, site), *submission.words],
+        stdin=submission.stdin,
+        at_once=submission.waits,
+    )
+    sbatch.forward_signals()
+
+    def on_submitted(submitted: Submitted) -> None:
+        if site is not None:
+            _tell(submission, site, submitted)
+
+    if site is not None:
+        _load_report()
+    sbatch.copy_output(on_submitted)
+    return end_like(sbatch.wait())
+
+
+def _additions(submission: _Submission, site: Site | None) -> list[str]:
+    """Our own words for sbatch, before the user's so that the user's win."""
+    if site is None:
+        return []
+    lease = [f"--begin=now+{site.lease_s}"] if submission.leased else []
+    mark = [f"--comment={encode_mark(submission.directives)}"] if submission.marked else []
+    return lease + mark
+
+
+def _tell(submission: _Submission, site: Site, submitted: Submitted) -> None:
+    from carbonsched.submit.report import say, tell_daemon  # noqa: PLC0415 - see the module's top
+
+    if submission.options.explain:
+        say(f"added for sbatch: {' '.join(_additions(submission, site)) or 'nothing'}")
+        say(f"asking {site.daemon_url} as of cluster {submitted.cluster or site.cluster}")
+    fallback = (
+        f"it starts when its lease of {site.lease_s} s ends"
+        if submission.leased
+        else "it starts as Slurm schedules it"
+    )
+    tell_daemon(
+        site,
+        submitted,
+        submission.directives,
+        explain=submission.options.explain,
+        fallback=fallback,
+    )
+
+
+def _site() -> Site | None:
+    try:
+        return load_site()
+    except CarbonschedError as error:
+        _warn(f"warning: submitting by plain sbatch, without a carbon plan: {error}")
+        return None
+
+
+def _load_report() -> None:
+    """Load what :func:`_tell` needs while sbatch runs."""
+    import carbonsched.submit.report  # noqa: F401, PLC0415
+
+
+def _warn(text: str) -> None:
+    print(f"csbatch: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

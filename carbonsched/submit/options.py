@@ -1,0 +1,146 @@
+"""csbatch's own options, on the command line and in a script's ``#CARBON`` lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from carbonsched.errors import RequestError
+from carbonsched.model.directives import Directives
+from carbonsched.submit.times import parse_instant_at, parse_length_s
+
+PREFIX = "--carbon-"
+_VALUED = frozenset({"max-delay", "deadline", "epochs", "campaign"})
+_FLAGS = frozenset({"checkpoint", "now"})
+_COMMAND_LINE_ONLY = frozenset({"explain", "help"})
+
+
+@dataclass(slots=True)
+class Options:
+    """Options in the order of their names; ``values`` of a flag are empty strings."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def explain(self) -> bool:
+        """Whether the reasoning is to be printed at length."""
+        return "explain" in self.values
+
+    @property
+    def help(self) -> bool:
+        """Whether csbatch's own help is asked for."""
+        return "help" in self.values
+
+    def over(self, weaker: Options) -> Options:
+        """These options, with another's where these say nothing (``now`` rules out a delay)."""
+        merged = weaker.values | self.values
+        if "now" in self.values and "max-delay" not in self.values:
+            merged.pop("max-delay", None)
+        if "max-delay" in self.values and "now" not in self.values:
+            merged.pop("now", None)
+        return Options(merged)
+
+
+def split_leading(words: Sequence[str]) -> tuple[Options, list[str]]:
+    """The leading options that are ours, and every word after them unchanged.
+
+    Raises:
+        RequestError: an option of ours is unknown or lacks its value.
+    """
+    options = Options()
+    rest = list(words)
+    while rest and rest[0].startswith(PREFIX):
+        _take(options, rest, PREFIX, _VALUED, _FLAGS | _COMMAND_LINE_ONLY)
+    return options, rest
+
+
+def read_script_words(words: Sequence[str]) -> Options:
+    """The options of one ``#CARBON`` line, which are written without ``carbon-``.
+
+    Raises:
+        RequestError: something else than our options stands there.
+    """
+    options = Options()
+    rest = list(words)
+    while rest:
+        if not rest[0].startswith("--"):
+            raise RequestError(f"{rest[0]!r} is not an option; write #CARBON --max-delay=6h")
+        _take(options, rest, "--", _VALUED, _FLAGS)
+    return options
+
+
+def to_directives(options: Options, now: int) -> Directives:
+    """What the owner asks, with times reckoned from ``now``.
+
+    Raises:
+        RequestError: a value cannot be; the line names the option.
+    """
+    values = options.values
+    if "now" in values and "max-delay" in values:
+        raise RequestError("--carbon-now and --carbon-max-delay contradict each other; give one")
+    try:
+        return Directives(
+            max_delay_s=_checked("max-delay", values, parse_length_s),
+            deadline_at=_checked("deadline", values, lambda text: _future(text, now)),
+            epochs=_checked("epochs", values, _whole),
+            checkpoint="checkpoint" in values,
+            start_now="now" in values,
+            campaign=values.get("campaign"),
+        )
+    except ValueError as error:
+        raise RequestError(str(error)) from None
+
+
+def _take(
+    options: Options, rest: list[str], prefix: str, valued: frozenset[str], flags: frozenset[str]
+) -> None:
+    word = rest.pop(0)
+    name, equals, value = word.removeprefix(prefix).partition("=")
+    shown = f"{prefix}{name}"
+    if name in flags:
+        if equals:
+            raise RequestError(f"{shown} takes no value")
+        options.values[name] = ""
+    elif name in valued:
+        if not equals:
+            if not rest:
+                raise RequestError(f"{shown} needs a value, such as {shown}={_example(name)}")
+            value = rest.pop(0)
+        options.values[name] = value
+    else:
+        raise RequestError(_unknown(name, prefix, valued | flags))
+
+
+def _unknown(name: str, prefix: str, known: frozenset[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    begins = [one for one in sorted(known) if name and one.startswith(name)]
+    near = begins or get_close_matches(name, sorted(known), n=1)
+    remedy = f"did you mean {prefix}{near[0]}?" if near else "see csbatch --carbon-help"
+    return f"unknown option {prefix}{name}; {remedy}"
+
+
+def _example(name: str) -> str:
+    return {"max-delay": "6h", "deadline": "07:30", "epochs": "90"}.get(name, "thesis")
+
+
+def _checked(name: str, values: dict[str, str], read: Callable[[str], int]) -> int | None:
+    if name not in values:
+        return None
+    try:
+        return read(values[name])
+    except ValueError as error:
+        raise ValueError(f"--carbon-{name}: {error}") from None
+
+
+def _future(text: str, now: int) -> int:
+    at = parse_instant_at(text, now)
+    if at <= now:
+        raise ValueError(f"{text!r} lies in the past")
+    return at
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)

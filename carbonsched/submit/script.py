@@ -1,0 +1,108 @@
+"""The head of a batch script: its ``#CARBON`` lines, and what its ``#SBATCH`` lines name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from carbonsched.errors import RequestError
+from carbonsched.submit.options import Options, read_script_words
+from carbonsched.submit.sbatch_words import CommandLine, option_names
+
+_HEAD_BYTES = 1024 * 1024
+_CARBON = "#CARBON"
+_SBATCH = "#SBATCH"
+_PBS = "#PBS"
+
+
+@dataclass(slots=True)
+class ScriptHead:
+    """What stands before the script's first command."""
+
+    options: Options = field(default_factory=Options)
+    sbatch_names: set[str] = field(default_factory=set)
+
+
+def find_script(line: CommandLine) -> Path | None:
+    """The script's file, found where sbatch looks for it; ``None`` where there is none."""
+    if line.script is None:
+        return None
+    folder = Path(line.chdir) if line.chdir else Path()
+    here = folder / line.script
+    if line.script.startswith((".", "/")) or here.exists():
+        return here
+    for entry in os.environ.get("PATH", "").split(":"):
+        if (candidate := Path(entry) / line.script).is_file():
+            return candidate
+    return None
+
+
+def read_head(path: Path) -> bytes:
+    """The first megabyte of the script; empty where sbatch is to complain about it instead."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a named pipe would take it from sbatch
+            return b""
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def scan(content: bytes, shown: str) -> ScriptHead:
+    """Read the lines before the first command, as sbatch does.
+
+    Raises:
+        RequestError: a ``#CARBON`` line is wrong; the message has ``shown`` and the line's number.
+    """
+    head = ScriptHead()
+    text = content[:_HEAD_BYTES].decode("utf-8", "surrogateescape")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if _is_command(line):
+            break
+        if line.startswith(_SBATCH):
+            head.sbatch_names |= option_names(split_words(line.removeprefix(_SBATCH)))
+        elif line.startswith(_PBS) and split_words(line.removeprefix(_PBS))[:1] == ["-a"]:
+            head.sbatch_names.add("begin")
+        elif line.startswith(_CARBON):
+            _read_carbon(head, line.removeprefix(_CARBON), f"{shown}:{number}")
+    return head
+
+
+def split_words(text: str) -> list[str]:
+    """Words as sbatch splits a ``#SBATCH`` line: quotes, backslashes, ``#`` begins a comment."""
+    words: list[str] = []
+    word: str | None = None
+    quote = ""
+    letters = iter(text)
+    for letter in letters:
+        if letter == "\\":
+            word = (word or "") + next(letters, "")
+        elif quote:
+            word, quote = (word or "", "") if letter == quote else ((word or "") + letter, quote)
+        elif letter in "\"'":
+            word, quote = word or "", letter
+        elif letter == "#":
+            break
+        elif letter.isspace():
+            if word is not None:
+                words.append(word)
+            word = None
+        else:
+            word = (word or "") + letter
+    return words if word is None else [*words, word]
+
+
+def _read_carbon(head: ScriptHead, text: str, where: str) -> None:
+    if text and not text[0].isspace():
+        return  # another word that begins alike, such as #CARBONATE
+    try:
+        head.options = read_script_words(split_words(text)).over(head.options)
+    except RequestError as error:
+        raise RequestError(f"{where}: {error}") from None
+
+
+def _is_command(line: str) -> bool:
+    bare = line.lstrip()
+    return bool(bare) and not bare.startswith("#")

@@ -1,0 +1,83 @@
+import json
+
+import pytest
+
+from carbonsched.cli import csqueue
+from carbonsched.errors import ForbiddenError, RequestError
+from carbonsched.reports.terminal import cells
+
+
+@pytest.fixture
+def ask(daemon, capsys):
+    def asking(*words):
+        options = csqueue._parser().parse_args(words)
+        assert csqueue.run(options, daemon.client) == 0
+        return capsys.readouterr().out
+
+    return asking
+
+
+def test_the_table_says_when_and_why_in_80_columns(ask):
+    lines = ask().splitlines()
+    assert lines[0].split() == ["JOBID", "NAME", "USER", "ST", "START", "WHY", "CO2", "SAVES"]
+    assert all(cells(line) <= 80 for line in lines)
+    waiting, running, quota, unplanned, now, soon = lines[1:7]
+    assert "Sat 02:00 +11h30m" in waiting
+    assert "cleaner later" in waiting
+    assert waiting.endswith("412 g 96.0 g")
+    assert "epoch 3/50" in running
+    assert "12-01 00:00" in quota
+    assert "quota used up" in quota
+    assert "Resources" in unplanned
+    assert " now " in now
+    assert "+40s" in soon
+
+
+def test_no_name_reaches_the_terminal_unclean(ask):
+    for words in ((), ("-P",), ("--why",)):
+        assert not set(ask(*words)) & {"\x1b", "\x07", "\r", "\t", "\u202e", "\x9b", "\u2028"}
+
+
+def test_for_scripts(ask):
+    lines = ask("-P", "-n", "-j", "1301", "-o", "JobID,Start,Why,CO2,Saves,Latest").splitlines()
+    assert lines == ["1301|2026-11-21T02:00:00|cleaner|412000|96000|2026-11-21T14:30:00"]
+
+
+def test_why_tells_decision_interval_source_and_epochs(ask):
+    text = ask("--why", "-j", "1301,1302")
+    for words in (
+        "Planned start Sat 02:00, in 11h30m; at the latest Sat 14:30.",
+        "412 g instead of 508 g",
+        "Prediction from history: 7 earlier jobs of the same name",
+        "1.50 kWh (9 in 10: 1.22 kWh to 1.92 kWh)",
+        "carboncast: DE",
+        "Epoch 3 of 50.",
+    ):
+        assert words in text
+
+
+def test_selection_by_job_and_cluster(ask):
+    assert [job["job_id"] for job in json.loads(ask("--json", "-j", "1303"))["jobs"]] == [1303]
+    assert json.loads(ask("--json", "-M", "elsewhere"))["jobs"] == []
+    with pytest.raises(RequestError, match="job 9 is not in the queue"):
+        ask("-j", "1301,9")
+
+
+def test_what_is_asked_of_the_daemon(ask, daemon):
+    ask()
+    ask("-u", "bob")
+    ask("-a")
+    assert [query for _, query, _ in daemon.asked] == [{}, {"user": "bob"}, {"all": "1"}]
+
+
+def test_a_refusal_is_the_daemons(ask, daemon):
+    daemon.answers["/v1/queue"] = (403, {"error": "you may see your own jobs, not those of bob"})
+    with pytest.raises(ForbiddenError, match="not those of bob"):
+        ask("-u", "bob")
+
+
+def test_an_empty_queue_is_a_header(ask, daemon, samples):
+    daemon.answers["/v1/queue"] = (200, {"now": samples.NOW, "jobs": []})
+    assert ask().split() == ["JOBID", "NAME", "USER", "ST", "START", "WHY", "CO2", "SAVES"]
+    assert ask("-n") == ""
+    assert ask("--why") == ""

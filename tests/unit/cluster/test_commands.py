@@ -1,0 +1,183 @@
+"""Running commands: environment, time limit, rate, and how failures are told apart."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbonsched.cluster.command_line import CommandLineCluster
+from carbonsched.cluster.commands import SlurmCommands
+from carbonsched.cluster.rate import TokenBucket
+from carbonsched.errors import ClusterError, ClusterRefusedError, ClusterUnavailableError
+
+
+@pytest.fixture
+def slurm(tmp_path):
+    """Writes small programs in place of Slurm's, and makes the cluster that runs them."""
+
+    def make(**programs):
+        for name, body in programs.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+            (tmp_path / name).chmod(0o755)
+        return CommandLineCluster("lab", tmp_path, None, 2.0, 1000.0, now=lambda: 1000.5)
+
+    make.folder = tmp_path
+    return make
+
+
+def test_no_variable_of_the_caller_changes_the_output(tmp_path):
+    (tmp_path / "squeue").write_text("#!/bin/sh\nenv\n")
+    (tmp_path / "squeue").chmod(0o755)
+    callers = {
+        "SQUEUE_FORMAT": "x",
+        "SACCT_FEDERATION": "1",
+        "SLURM_TIME_FORMAT": "relative",
+        "SLURM_CLUSTERS": "other",
+        "SBATCH_X": "1",
+        "SLURM_CONF": "/old",
+        "HOME": "/home/x",
+        "TZ": "Asia/Tokyo",
+    }
+    commands = SlurmCommands(tmp_path, tmp_path / "slurm.conf", 5, TokenBucket(100), callers)
+    lines = set(commands.ask_controller("squeue").output.splitlines())
+    assert {
+        f"SLURM_CONF={tmp_path}/slurm.conf",
+        "SLURM_TIME_FORMAT=%s",
+        "TZ=UTC",
+        "HOME=/home/x",
+    } <= lines
+    names = {line.partition("=")[0] for line in lines}
+    assert names.isdisjoint({"SQUEUE_FORMAT", "SACCT_FEDERATION", "SLURM_CLUSTERS", "SBATCH_X"})
+
+
+def test_a_command_that_hangs_is_given_up(slurm):
+    cluster = slurm(sinfo="exec sleep 30")
+    began = time.monotonic()
+    with pytest.raises(ClusterUnavailableError, match="no answer within 2 s"):
+        cluster.nodes()
+    assert time.monotonic() - began < 6
+
+
+def test_a_missing_command_names_the_setting(slurm):
+    with pytest.raises(ClusterUnavailableError, match=r"slurm\.bin_dir"):
+        slurm().nodes()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+        "sacct: error: Problem talking to the database: Connection refused",
+        "slurm_update error: Socket timed out on send/recv operation",
+        "error: If munged is up, restart with --num-threads=10",
+    ],
+)
+def test_nobody_there_is_unavailable(slurm, said):
+    programs = dict.fromkeys(
+        ("squeue", "sacct", "sinfo", "scontrol"), f"echo '{said}' >&2; exit 1"
+    )
+    cluster = slurm(**programs)
+    for call in (
+        cluster.jobs,
+        cluster.nodes,
+        lambda: cluster.history(0, 10),
+        lambda: cluster.set_start(7, 2000, "note"),
+    ):
+        with pytest.raises(ClusterUnavailableError, match="^[^\n]+$"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Job is no longer pending execution for job 7",
+        "Invalid job id specified for job 7",
+        "Access/permission denied for job 7",
+    ],
+)
+def test_a_refusal_is_told_from_that(slurm, said):
+    with pytest.raises(ClusterRefusedError, match=said):
+        slurm(scontrol=f"echo '{said}' >&2; exit 1").set_start(7, 2000, "note")
+
+
+def test_an_array_of_which_the_pending_tasks_moved_is_moved(slurm):
+    said = "7_1-2: Job is no longer pending execution\\n7_3-10: No error\\n"
+    cluster = slurm(scontrol=f"printf '{said}' >&2; printf '%s\\n' \"$@\" > {slurm.folder}/words; exit 1")
+    cluster.set_start(7, 2000, "it's\nnoted")
+    assert (slurm.folder / "words").read_text().splitlines() == [
+        "update",
+        "JobId=7",
+        "StartTime=now+1000seconds",
+        "AdminComment=it's noted",
+    ]
+
+
+@pytest.mark.parametrize("start_at", [1000, 0])
+def test_a_start_that_is_not_ahead_is_now(slurm, start_at):
+    slurm(scontrol=f"printf '%s\\n' \"$@\" > {slurm.folder}/words").set_start(7, start_at, "x")
+    assert "StartTime=now" in (slurm.folder / "words").read_text().splitlines()
+
+
+def test_a_squeue_without_json_is_asked_for_it_only_once(slurm):
+    body = (
+        f'echo "$1" >> {slurm.folder}/calls; [ "$1" = --json ] && '
+        "{ echo \"squeue: unrecognized option '--json'\" >&2; exit 1; }; exit 0"
+    )
+    cluster = slurm(squeue=body)
+    assert list(cluster.jobs()) == []
+    assert cluster.job(7) is None
+    assert (slurm.folder / "calls").read_text().split() == ["--json", "-h", "-h"]
+
+
+def test_broken_json_falls_back_for_that_once(slurm):
+    cluster = slurm(squeue='[ "$1" = --json ] && echo "{"; exit 0')
+    assert list(cluster.jobs()) == []
+
+
+def test_any_other_failure_is_one_line(slurm):
+    with pytest.raises(ClusterError, match="^sacct: it broke$"):
+        slurm(sacct="echo it broke >&2; echo twice >&2; exit 1").history(0, 10)
+
+
+class FakeTime:
+    """A clock that sleeping moves."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@given(per_s=st.floats(0.5, 50), calls=st.integers(1, 60), pauses=st.lists(st.floats(0, 3)))
+def test_never_more_calls_than_allowed(per_s, calls, pauses):
+    fake = FakeTime()
+    bucket = TokenBucket(per_s, fake.clock, fake.sleep)
+    taken = []
+    for index in range(calls):
+        fake.now += pauses[index] if index < len(pauses) else 0.0
+        bucket.take()
+        taken.append(fake.now)
+    for first, start in enumerate(taken):
+        for last in range(first, calls):
+            allowed = max(1.0, per_s) + (taken[last] - start) * per_s
+            assert last - first + 1 <= allowed + 1e-6
+
+
+def test_a_caller_within_the_bound_does_not_wait():
+    fake = FakeTime()
+    bucket = TokenBucket(5, fake.clock, fake.sleep)
+    for _ in range(5):
+        bucket.take()
+    assert fake.now == 0.0
+
+
+def test_no_calls_at_all_makes_no_sense():
+    with pytest.raises(ValueError, match="must be positive"):
+        TokenBucket(0)

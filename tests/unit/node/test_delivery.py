@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from carbonsched.errors import ConfigError, DaemonError, RequestError
+from carbonsched.model.energy import EnergyPart, EnergySegment, EpochRecord, PartKind, Quality
+from carbonsched.node.delivery import Delivery
+from carbonsched.node.spool import Spool
+
+
+def segment(start_at, joules=5):
+    part = EnergyPart(kind=PartKind.IDLE, energy_j=joules)
+    return EnergySegment(
+        cluster="lab", node="n1", start_at=start_at, end_at=start_at + 10, total_j=joules,
+        quality=Quality.MODELLED, meter="model", parts=(part,),
+    )  # fmt: skip
+
+
+def epoch(number):
+    return EpochRecord(
+        cluster="lab", node="n1", job_id=7, restarts=0, uid=1, epoch=number, epochs=None,
+        started_ms=1, duration_ms=5, energy_millij=9, relative_sd=None, samples=0,
+        quality=Quality.MODELLED,
+    )  # fmt: skip
+
+
+class Daemon:
+    """A real HTTP server that keeps what it is sent, and can refuse, fail or hang."""
+
+    def __init__(self):
+        self.bodies = []
+        self.answer = lambda body: {
+            "accepted": len(body["segments"]) + len(body["epochs"]), "duplicates": 0, "refused": [],
+        }  # fmt: skip
+        daemon = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                daemon.bodies.append((self.path, body))
+                text = json.dumps(daemon.answer(body)).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+class Plain:
+    """Posts without a credential, as no munged need run here."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def post(self, path, document):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("POST", path, json.dumps(document).encode())
+            return json.loads(connection.getresponse().read())
+        except OSError as error:
+            raise DaemonError(f"the daemon does not answer ({error})") from None
+        finally:
+            connection.close()
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def daemon():
+    made = Daemon()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def spool(tree, journal):
+    made = Spool(tree.spool, journal)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def delivery(spool, daemon, journal):
+    return Delivery(spool, lambda: Plain(daemon.server.server_port), 0.05, journal)
+
+
+def test_everything_goes_in_the_daemons_words_and_leaves_after_the_answer(spool, delivery, daemon):
+    for item in (segment(20), segment(10), epoch(1)):
+        assert spool.put(item)
+    assert delivery.deliver() == 3
+    ((path, body),) = daemon.bodies
+    assert path == "/v1/readings"
+    assert [one["start_at"] for one in body["segments"]] == [10, 20]
+    assert [EpochRecord.from_wire(one) for one in body["epochs"]] == [epoch(1)]
+    assert spool.waiting(9) == []
+    assert delivery.deliver() == 0
+
+
+def test_many_go_in_batches(spool, delivery, daemon):
+    for number in range(1, 251):
+        spool.put(epoch(number))
+    assert delivery.deliver() == 250
+    assert [len(body["epochs"]) for _, body in daemon.bodies] == [200, 50]
+
+
+def test_what_is_refused_is_kept_apart_with_its_error(spool, delivery, daemon, tree, log):
+    for item in (segment(10), segment(20), epoch(1)):
+        spool.put(item)
+    daemon.answer = lambda _body: {
+        "accepted": 1, "duplicates": 0,
+        "refused": [
+            {"list": "segments", "index": 1, "error": "no such node"},
+            {"list": "epochs", "index": 0, "error": "no such job"},
+        ],
+    }  # fmt: skip
+    assert delivery.deliver() == 3
+    assert spool.waiting(9) == []
+    rejected = tree.spool / "rejected"
+    kept = json.loads((rejected / "segment.000000000020.json").read_text())
+    assert EnergySegment.from_wire(kept) == segment(20)
+    assert (rejected / "segment.000000000020.json.error").read_text() == "no such node\n"
+    assert (rejected / "epoch.7.0.00000001.json").exists()
+    assert "no such job" in log.getvalue()
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"refused": []}, {"accepted": 1, "refused": [3]}, None])
+def test_an_answer_that_is_none_loses_nothing(spool, delivery, daemon, answer):
+    spool.put(segment(10))
+    daemon.answer = lambda _body: answer
+    with pytest.raises(DaemonError, match="versions"):
+        delivery.deliver()
+    assert len(spool.waiting(9)) == 1
+
+
+def test_a_file_that_is_no_reading_is_put_aside(spool, delivery, daemon, tree):
+    (tree.spool / "outbox/segment.1.json").write_text('{"torn')
+    (tree.spool / "outbox/other.json").write_text("{}")
+    (tree.spool / "outbox/.segment.2.json.tmp").write_text("half")
+    assert delivery.deliver() == 2
+    assert daemon.bodies == []
+    assert (tree.spool / "rejected/other.json").exists()
+
+
+def test_while_the_daemon_is_away_readings_wait_and_the_log_stays_short(
+    spool, daemon, journal, log
+):
+    port = Plain(1)  # nothing listens there
+    delivery = Delivery(spool, lambda: port, 0.02, journal)
+    spool.put(segment(10))
+    delivery.start()
+    wait_until(lambda: "does not answer" in log.getvalue())
+    time.sleep(0.2)
+    assert len(spool.waiting(9)) == 1
+    assert log.getvalue().count("\n") == 1
+    port.port = daemon.server.server_port
+    wait_until(lambda: not spool.waiting(9))
+    delivery.stop(5)
+    assert "the daemon answers again: 1 delivered" in log.getvalue()
+
+
+def test_a_stop_delivers_once_more(spool, delivery, daemon):
+    delivery._period_s = 60
+    delivery.start()
+    spool.put(segment(10))
+    delivery.stop(5)
+    assert len(daemon.bodies) == 1
+    assert spool.waiting(9) == []
+
+
+def test_a_hanging_daemon_does_not_hold_up_the_stop(spool, delivery, daemon):
+    released = threading.Event()
+
+    def hang(body):
+        released.wait(10)
+        return {"accepted": 0, "duplicates": 0, "refused": []}
+
+    daemon.answer = hang
+    spool.put(segment(10))
+    delivery.start()
+    began = time.monotonic()
+    delivery.stop(0.3)
+    assert time.monotonic() - began < 2
+    released.set()
+
+
+def test_one_agent_at_a_time_may_hold_a_spool(tree, journal, spool):
+    with pytest.raises(RequestError, match="another agent is metering"):
+        Spool(tree.spool, journal)
+
+
+def test_a_spool_that_cannot_be_made_is_one_line(tree, journal):
+    (tree.root / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"name another agent\.spool"):
+        Spool(tree.root / "file/n1", journal)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 200_000, "\x00\x01"])
+def test_a_damaged_state_is_kept_aside(tree, spool, log, text):
+    (tree.spool / "state.json").write_text(text)
+    assert spool.load_state() is None
+    assert (tree.spool / "state.json.damaged").read_text() == text
+    assert log.getvalue().count("\n") == 1
+    assert spool.load_state() is None
+
+
+def test_state_survives(spool):
+    assert spool.load_state() is None
+    assert spool.save_state({"a": 1}, durable=True)
+    assert spool.save_state({"a": 2}, durable=False)
+    assert spool.load_state() == {"a": 2}

@@ -1,0 +1,319 @@
+"""The command csbatch as a process of its own, before a stand-in for sbatch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from carbonsched.submit.sbatch_run import Submitted, find_submitted
+
+# Records its words and standard input, then does what the folder's "behaviour" file says.
+FAKE_SBATCH = """#!{python} -S
+import os, sys
+here = os.path.dirname(os.path.realpath(__file__))
+with open(here + "/words", "wb") as file:
+    file.write(b"\\0".join(os.fsencode(word) for word in sys.argv[1:]))
+with open(here + "/stdin", "wb") as file:
+    file.write(sys.stdin.buffer.read())
+exec(open(here + "/behaviour").read())
+"""
+SUBMITTED = "print('Submitted batch job 12')"
+
+
+class Place:
+    """A folder with a stand-in sbatch and a site file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sbatch = folder / "sbatch"
+        self.sbatch.write_text(FAKE_SBATCH.format(python=sys.executable))
+        self.sbatch.chmod(0o755)
+        self.site = folder / "site.json"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.write_site()
+        self.behave(SUBMITTED)
+
+    def write_site(self, **changes):
+        site = {
+            "cluster": "lab",
+            "daemon_url": f"http://127.0.0.1:{self.port}",
+            "munge_socket": str(self.folder / "no-munge"),
+            "lease_s": 77,
+            "submit_timeout_s": 0.5,
+        }
+        self.site.write_text(json.dumps(site | changes))
+
+    def behave(self, code):
+        (self.folder / "behaviour").write_text(code)
+
+    @property
+    def environment(self):
+        kept = {name: value for name, value in os.environ.items() if name != "SBATCH_WAIT"}
+        return kept | {
+            "CARBONSCHED_SBATCH": str(self.sbatch),
+            "CARBONSCHED_SITE": str(self.site),
+        }
+
+    def run(self, *words, stdin=b"", **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "carbonsched.submit.main", *words],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=30,
+            cwd=self.folder,
+            env=self.environment | environment,
+        )
+
+    def words(self):
+        recorded = (self.folder / "words").read_bytes()
+        return recorded.split(b"\0") if recorded else []
+
+    def stdin(self):
+        return (self.folder / "stdin").read_bytes()
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return Place(tmp_path_factory.mktemp("shared"))
+
+
+def test_lease_and_mark_come_first_and_the_users_words_follow(place):
+    done = place.run("--carbon-max-delay=6h", "--carbon-epochs=9", "-n4", "job.sh", "--carbon-now")
+    assert place.words() == [
+        b"--begin=now+77",
+        b"--comment=carbonsched/1 delay=21600 epochs=9",
+        b"-n4",
+        b"job.sh",
+        b"--carbon-now",
+    ]
+    assert (done.returncode, done.stdout) == (0, b"Submitted batch job 12\n")
+
+
+def test_without_a_daemon_there_is_exactly_one_warning(place):
+    done = place.run("job.sh")
+    assert done.returncode == 0
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("csbatch: warning: job 12 is submitted, but without a plan: munged at ")
+    assert line.endswith("; it starts when its lease of 77 s ends")
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", '{"cluster": "lab"}', '{"cluster": "lab", "lease": 3}']
+)
+def test_without_a_site_file_it_is_sbatch_and_one_warning(place, text):
+    place.site.unlink() if text is None else place.site.write_text(text)
+    done = place.run("--carbon-max-delay=6h", "job.sh")
+    assert place.words() == [b"job.sh"]
+    assert (done.returncode, done.stdout) == (0, b"Submitted batch job 12\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(b"csbatch: warning: submitting by plain sbatch")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"lease_s": "soon"}, {"submit_timeout_s": "x"}, {"daemon_url": 5}]
+)
+def test_a_site_file_with_nonsense_cannot_stop_a_submission(place, changes):
+    place.write_site(**changes)
+    done = place.run("job.sh")
+    assert (done.returncode, done.stdout) == (0, b"Submitted batch job 12\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_start_now_takes_no_lease(place):
+    place.run("--carbon-now", "job.sh")
+    assert place.words() == [b"--comment=carbonsched/1 now=1", b"job.sh"]
+
+
+def test_what_the_script_says_is_left_to_it(place):
+    (place.folder / "job.sh").write_text(
+        "#!/bin/sh\n#SBATCH --begin=16:00\n#SBATCH --comment='mine'\n#CARBON --epochs=3\nhostname\n"
+    )
+    place.run("job.sh")
+    assert place.words() == [b"job.sh"]
+
+
+def test_carbon_lines_and_the_command_line_join(place):
+    (place.folder / "job.sh").write_text(
+        "#!/bin/sh\n#CARBON --max-delay=6h --epochs=3\nhostname\n#CARBON --checkpoint\n"
+    )
+    place.run("--carbon-epochs=5", "job.sh")
+    assert b"--comment=carbonsched/1 delay=21600 epochs=5" in place.words()
+
+
+def test_a_script_from_standard_input_is_read_and_handed_on(place):
+    script = b"#!/bin/sh\n#CARBON --max-delay=1h\n\xff\x00 hostname\n" + b"x" * 300_000
+    place.run("-n2", stdin=script)
+    assert place.stdin() == script
+    assert place.words()[1] == b"--comment=carbonsched/1 delay=3600"
+
+
+def test_with_a_script_file_standard_input_stays_sbatchs(place):
+    place.run("job.sh", stdin=b"for somebody else")
+    assert place.stdin() == b"for somebody else"
+
+
+def test_an_option_that_nobody_knows_means_no_guess(place):
+    done = place.run("--unheard-of", "job.sh")
+    assert place.words() == [b"--unheard-of", b"job.sh"]
+    assert b"--unheard-of is an option csbatch does not know" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--carbon-max-delay=6"], "write one such as 90min"),
+        (["--carbon-nope", "job.sh"], "unknown option --carbon-nope"),
+        (["-n4", "--carbon-now", "job.sh"], "put csbatch's options first"),
+        (["--carbon-max-delay=6", "--version"], "write one such as 90min"),
+        (["bad.sh"], "bad.sh:2: unknown option --nope"),
+    ],
+)
+def test_a_wrong_carbon_option_submits_nothing(place, words, message):
+    (place.folder / "bad.sh").write_text("#!/bin/sh\n#CARBON --nope\n")
+    done = place.run(*words)
+    assert done.returncode == 64
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("csbatch: error: ")
+    assert message in line
+    assert not (place.folder / "words").exists()
+
+
+@pytest.mark.parametrize("word", ["--help", "--usage", "-V", "--test-only", "-h"])
+def test_what_submits_nothing_is_sbatchs_alone(place, word):
+    place.behave("print('from sbatch'); sys.exit(3)")
+    done = place.run("--carbon-now", word, "job.sh")
+    assert place.words() == [word.encode(), b"job.sh"]
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"from sbatch\n", b"")
+
+
+def test_help_of_our_own(place):
+    done = place.run("--carbon-help")
+    assert done.returncode == 0
+    assert b"--carbon-max-delay=6h" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert not (place.folder / "words").exists()
+
+
+@pytest.mark.parametrize("status", [1, 64, 255])
+def test_the_exit_status_and_the_complaint_are_sbatchs(place, status):
+    place.behave(f"sys.stderr.write('sbatch: error: no\\n'); sys.exit({status})")
+    done = place.run("job.sh")
+    assert (done.returncode, done.stdout) == (status, b"")
+    assert done.stderr == b"sbatch: error: no\n"
+
+
+def test_the_signal_that_ends_sbatch_ends_csbatch(place):
+    place.behave("os.kill(os.getpid(), 9)")
+    assert place.run("job.sh").returncode == -signal.SIGKILL
+
+
+def test_output_of_any_kind_passes_unchanged(place):
+    place.behave("sys.stdout.buffer.write(b'\\xff\\n12;north\\nlast without newline')")
+    done = place.run("job.sh")
+    assert done.stdout == b"\xff\n12;north\nlast without newline"
+    assert b"job 12 is submitted" in done.stderr
+
+
+def test_a_quiet_sbatch_leaves_the_mark_to_speak(place):
+    place.behave("")
+    done = place.run("-Q", "job.sh")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_no_sbatch_is_one_line_and_the_shells_status(place):
+    done = place.run("job.sh", CARBONSCHED_SBATCH=str(place.folder / "absent"))
+    assert done.returncode == 127
+    assert len(done.stderr.splitlines()) == 1
+    assert b"is Slurm's sbatch on the path" in done.stderr
+
+
+def start(place, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "carbonsched.submit.main", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=place.folder,
+        env=place.environment,
+    )
+
+
+def test_with_wait_the_job_is_told_at_once_and_a_signal_reaches_sbatch(place):
+    place.behave(
+        f"{SUBMITTED}\nimport signal, time\n"
+        "signal.signal(15, lambda *_: sys.exit(9))\ntime.sleep(30)"
+    )
+    with start(place, "--wait", "job.sh") as process:
+        began = time.monotonic()
+        assert process.stdout.readline() == b"Submitted batch job 12\n"
+        assert b"job 12 is submitted" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 9
+        assert time.monotonic() - began < 10
+
+
+def test_a_daemon_that_accepts_and_never_answers_is_given_up(place):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        place.write_site(daemon_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        done = place.run("job.sh")
+        assert time.monotonic() - began < 5
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 1
+
+
+WORD = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12
+)
+
+
+@given(tail=st.lists(WORD, max_size=6))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_tail_passes_unchanged(shared, tail):
+    words = ["-n4", "job.sh", *tail]
+    shared.run("--carbon-epochs=2", *words)
+    assert shared.words()[2:] == [os.fsencode(word) for word in words]
+
+
+def test_words_that_are_not_utf8_pass_unchanged(place):
+    place.run("--job-name", os.fsdecode(b"\xff\xfe"), "job.sh")
+    assert place.words()[2:] == [b"--job-name", b"\xff\xfe", b"job.sh"]
+
+
+@pytest.mark.parametrize(
+    ("output", "submitted"),
+    [
+        (b"Submitted batch job 12\n", Submitted(job_id=12, cluster=None)),
+        (b"Submitted batch job 12 on cluster north\n", Submitted(job_id=12, cluster="north")),
+        (b"12\n", Submitted(job_id=12, cluster=None)),
+        (b"12;north\n", Submitted(job_id=12, cluster="north")),
+        (b"Submitted batch job 12", None),
+        (b"", None),
+        (b"nothing of the kind 12\n", None),
+    ],
+)
+def test_the_job_id_is_found_in_what_sbatch_prints(output, submitted):
+    assert find_submitted(output) == submitted
