@@ -23,6 +23,7 @@ UJ_PER_J = 1_000_000
 MG_PER_G = 1000
 NS_PER_S = 1_000_000_000
 PPM = 1_000_000
+_NEXT_UNIT = 999.5  # what would be rounded to 1000 is written in the next unit
 
 
 def emissions_mg(energy_j: int, pue_ppm: int, intensity_mg_per_kwh: int) -> Fraction:
@@ -48,10 +49,11 @@ def format_mass(mg: int | None) -> str:
     """Milligrams as a person reads them: ``83 mg``, ``1.24 g``, ``3.50 kg``, ``-`` for missing."""
     if mg is None:
         return "-"
-    size = abs(mg)
-    for limit, divisor, unit in ((10**3, 1, "mg"), (10**6, 10**3, "g"), (10**9, 10**6, "kg")):
-        if size < limit:
-            return f"{mg} {unit}" if divisor == 1 else f"{_three(mg / divisor)} {unit}"
+    if abs(mg) < MG_PER_G:
+        return f"{mg} mg"
+    for divisor, unit in ((10**3, "g"), (10**6, "kg")):
+        if abs(mg) / divisor < _NEXT_UNIT:
+            return f"{_three(mg / divisor)} {unit}"
     return f"{_three(mg / 10**9)} t"
 
 
@@ -63,7 +65,7 @@ def format_energy(joules: int | None) -> str:
         return f"{joules} J"
     watt_hours = joules / 3600
     for divisor, unit in ((1, "Wh"), (10**3, "kWh"), (10**6, "MWh")):
-        if abs(watt_hours) / divisor < 1000:
+        if abs(watt_hours) / divisor < _NEXT_UNIT:
             return f"{_three(watt_hours / divisor)} {unit}"
     return f"{_three(watt_hours / 10**9)} GWh"
 
@@ -84,7 +86,8 @@ def format_duration(seconds: float | None) -> str:
 def _three(value: float) -> str:
     """Three significant digits without an exponent, for values of 1 to 999."""
     size = abs(value)
-    return f"{value:.2f}" if size < 10 else f"{value:.1f}" if size < 100 else f"{value:.0f}"
+    decimals = 2 if size < 9.995 else 1 if size < 99.95 else 0
+    return f"{value:.{decimals}f}"
 
 
 def apportion(total: int, weights: Mapping[Key, int]) -> dict[Key, int]:

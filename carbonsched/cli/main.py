@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from carbonsched import __version__
-from carbonsched.errors import CarbonschedError
+from carbonsched.cli.common import Parser, guarded
+from carbonsched.errors import RequestError
 
 _COMMANDS = {
     "config": "check, show an example of, compile or document the site's configuration",
@@ -32,23 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments else "--help"
-    if name not in _COMMANDS:
-        return _general(arguments)
-    try:
-        return _run(name, arguments[1:])
-    except CarbonschedError as error:
-        print(f"carbonsched {name}: {error}", file=sys.stderr)
-        return error.exit_status
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        sys.stderr.close()
-        return 0
-    except KeyboardInterrupt:
-        return 130
+    if name in _COMMANDS:
+        return guarded(f"carbonsched {name}", lambda: _run(name, arguments[1:]))
+    return guarded("carbonsched", lambda: _general(arguments))
 
 
 def _run(name: str, arguments: list[str]) -> int:
     module = import_module(f"carbonsched.cli.{name}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"carbonsched {name}",
         description=_COMMANDS[name].capitalize() + ".",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -62,7 +54,7 @@ def _run(name: str, arguments: list[str]) -> int:
 
 def _general(arguments: list[str]) -> int:
     lines = "\n".join(f"  {name:10} {text}" for name, text in _COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="carbonsched",
         description="Carbon-aware scheduling and metering for clusters under Slurm.",
         epilog=f"commands:\n{lines}\n\n{_EXAMPLE}",
@@ -75,8 +67,7 @@ def _general(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     parsed = parser.parse_args(arguments)
-    print(f"carbonsched: unknown command {parsed.command!r}; see --help", file=sys.stderr)
-    return 64
+    raise RequestError(f"unknown command {parsed.command!r}; see 'carbonsched --help'")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -28,15 +29,19 @@ class LedgerFile:
         self._path = path
         self._lock = threading.RLock()
         self._depth = 0
+        self._make_private()
         with self._translated():
             connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             self._db = Database(connection, strict=True)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                connection.execute(f"PRAGMA {pragma}")
-            migrations.apply(self._db)
-            path.chmod(0o600)
+            try:
+                for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                    connection.execute(f"PRAGMA {pragma}")
+                migrations.apply(self._db)
+            except BaseException:
+                self._db.close()
+                raise
 
     def close(self) -> None:
         """Fold the log back into the file and let go of it."""
@@ -58,14 +63,14 @@ class LedgerFile:
             self._depth += 1
             try:
                 yield
+                if self._depth == 1:
+                    self._db.conn.execute("COMMIT")
             except BaseException:
-                self._depth -= 1
-                if self._depth == 0:
+                if self._depth == 1:
                     self._db.rollback()
                 raise
-            self._depth -= 1
-            if self._depth == 0:
-                self._db.conn.execute("COMMIT")
+            finally:
+                self._depth -= 1
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """All rows that a query gives, as dictionaries."""
@@ -87,7 +92,7 @@ class LedgerFile:
         """Add the rows that are not there by their unique key; returns how many were added."""
         with self._lock:
             before = self._db.conn.total_changes
-            self._write("INSERT OR IGNORE", table, rows)
+            self._write("INSERT", table, rows, "ON CONFLICT DO NOTHING")
             return self._db.conn.total_changes - before
 
     def replace(self, table: str, rows: list[dict[str, Any]]) -> None:
@@ -99,16 +104,28 @@ class LedgerFile:
         with self.transaction():
             return self._db.conn.execute(sql, parameters).rowcount
 
-    def _write(self, verb: str, table: str, rows: list[dict[str, Any]]) -> None:
+    def _write(
+        self, verb: str, table: str, rows: list[dict[str, Any]], conflict: str = ""
+    ) -> None:
         if not rows:
             return
         names = list(rows[0])
         columns, values = ", ".join(names), ", ".join(f":{name}" for name in names)
         with self.transaction():
             self._db.conn.executemany(
-                f"{verb} INTO {table} ({columns}) VALUES ({values})",
+                f"{verb} INTO {table} ({columns}) VALUES ({values}) {conflict}",
                 rows,
             )
+
+    def _make_private(self) -> None:
+        """Nobody else may read it; SQLite gives its log beside it the same rights."""
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise LedgerError(
+                f"ledger {self._path}: {error.strerror}; the daemon's user must own it"
+            ) from None
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -118,4 +135,5 @@ class LedgerFile:
             remedy = "is another process holding it?" if "locked" in str(error) else "check it"
             raise LedgerError(f"ledger {self._path}: {error}; {remedy}") from error
         except sqlite3.DatabaseError as error:
-            raise LedgerError(f"ledger {self._path}: {error}") from error
+            remedy = "restore it from a copy, or move it aside"
+            raise LedgerError(f"ledger {self._path}: {error}; {remedy}") from error

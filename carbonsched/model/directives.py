@@ -14,6 +14,7 @@ MAX_COMMENT = 1024  # Slurm's own limit at submission
 CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_S = 366 * 86_400
 _MAX_EPOCHS = 10_000_000
+_MAX_AT = 10**12
 _NUMBER = re.compile(r"[0-9]{1,12}")
 
 
@@ -33,6 +34,7 @@ class Directives:
     campaign: str | None = None
 
     def __post_init__(self) -> None:
+        _require_kinds(self)
         if self.max_delay_s is not None and not 0 <= self.max_delay_s <= _MAX_S:
             raise ValueError("the maximum delay must be between 0 and 366 days")
         if self.epochs is not None and not 1 <= self.epochs <= _MAX_EPOCHS:
@@ -42,8 +44,8 @@ class Directives:
                 "a campaign is 1 to 64 letters, digits, dots, dashes or underscores,"
                 " beginning with a letter or digit"
             )
-        if self.deadline_at is not None and self.deadline_at < 0:
-            raise ValueError("the deadline lies before 1970")
+        if self.deadline_at is not None and not 0 <= self.deadline_at < _MAX_AT:
+            raise ValueError("the deadline lies before 1970 or tens of thousands of years ahead")
 
 
 def encode_mark(directives: Directives) -> str:
@@ -79,6 +81,19 @@ def decode_mark(comment: str) -> Directives | None:
         return _directives(fields)
     except ValueError:
         return None
+
+
+def _require_kinds(directives: Directives) -> None:
+    """They may come from anybody's JSON, where a number may be text, a fraction or not one."""
+    for name in ("max_delay_s", "deadline_at", "epochs"):
+        value = getattr(directives, name)
+        if value is not None and type(value) is not int:
+            raise ValueError(f"{name} is not a whole number")
+    for name in ("checkpoint", "start_now"):
+        if type(getattr(directives, name)) is not bool:
+            raise ValueError(f"{name} is neither true nor false")
+    if directives.campaign is not None and not isinstance(directives.campaign, str):
+        raise ValueError("campaign is not a string")
 
 
 def _directives(fields: dict[str, str]) -> Directives:

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+MAX_WHOLE = 10**15
+"""The largest number in a reading: far beyond any node's, and thousands of them still add up."""
+
 
 class Quality(StrEnum):
     """How an energy figure was obtained, best first."""
@@ -113,6 +116,8 @@ class EpochRecord:
     def __post_init__(self) -> None:
         if self.duration_ms <= 0 or self.energy_millij < 0 or self.epoch < 1:
             raise ValueError("an epoch has a number from 1, a length and no negative energy")
+        if self.samples < 0 or (self.epochs is not None and self.epochs < 1):
+            raise ValueError("an epoch's samples or the number of epochs is negative")
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object that travels from agent to daemon."""
@@ -128,8 +133,13 @@ class EpochRecord:
         _check_types(fields, dict.fromkeys((*numbers, "energy_millij", "samples"), int))
         if fields["epochs"] is not None:
             _check_types(fields, {"epochs": int})
-        if fields["relative_sd"] is not None:
-            fields["relative_sd"] = float(fields["relative_sd"])
+        deviation = fields["relative_sd"]
+        if deviation is not None:
+            if not isinstance(deviation, (int, float)) or isinstance(deviation, bool):
+                raise ValueError("relative_sd is not a number")
+            if not 0 <= deviation <= MAX_WHOLE:
+                raise ValueError("relative_sd is not a number from 0 upwards")
+            fields["relative_sd"] = float(deviation)
         return cls(**fields)
 
 
@@ -155,3 +165,5 @@ def _check_types(fields: dict[str, Any], types: dict[str, type]) -> None:
         value = fields[name]
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ValueError(f"{name} is not {'a string' if kind is str else 'a whole number'}")
+        if isinstance(value, int) and abs(value) > MAX_WHOLE:
+            raise ValueError(f"{name} is too large a number")

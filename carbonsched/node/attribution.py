@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from carbonsched.model.energy import PartKind
+from carbonsched.units import apportion
 
 NOBODY = -1
 
@@ -26,8 +27,6 @@ class Owner(NamedTuple):
 
 IDLE = Owner(PartKind.IDLE)
 SYSTEM = Owner(PartKind.SYSTEM)
-
-Key = TypeVar("Key", Owner, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +49,6 @@ class Use:
     cpus: int
     present_ns: int
     cpu_ns: int
-
-
-def apportion(total: int, weights: Mapping[Key, int]) -> dict[Key, int]:
-    """Divide a whole number by weights so that the shares add up to it exactly.
-
-    Whole units left over go to the largest remainders, equal ones to the smaller key: the answer
-    does not depend on the order of the weights. Some weight must be positive, none negative.
-    """
-    whole = sum(weights.values())
-    if whole <= 0 or min(weights.values()) < 0:
-        raise ValueError("weights must not be negative, nor all zero")
-    shares: dict[Key, int] = {}
-    remainders: list[tuple[int, Key]] = []
-    for key, weight in weights.items():
-        share, remainder = divmod(total * weight, whole)
-        shares[key] = share
-        if remainder:
-            remainders.append((-remainder, key))
-    left = total - sum(shares.values())
-    if left:
-        for _, key in sorted(remainders)[:left]:
-            shares[key] += 1
-    return shares
 
 
 def divide(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from carbonsched.node.attribution import Energy, Owner, Use, apportion
+from carbonsched.node.attribution import Energy, Owner, Use
+from carbonsched.units import apportion
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Quality
-from carbonsched.node.attribution import NOBODY, Owner, apportion
-from carbonsched.units import NS_PER_S, UJ_PER_J
+from carbonsched.node.attribution import NOBODY, Owner
+from carbonsched.units import NS_PER_S, UJ_PER_J, apportion
 
 NS_PER_MS = 1_000_000
 

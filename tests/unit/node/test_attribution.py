@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonsched.model.energy import PartKind
-from carbonsched.node.attribution import IDLE, SYSTEM, Energy, Owner, Use, apportion, divide
+from carbonsched.node.attribution import IDLE, SYSTEM, Energy, Owner, Use, divide
 from carbonsched.node.intervals import Stay, cut
+from carbonsched.units import apportion
 
 NS = 1_000_000_000
 
