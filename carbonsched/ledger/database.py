@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,14 @@ class LedgerFile:
         self._path = path
         self._lock = threading.RLock()
         self._depth = 0
-        self._make_private()
         with self._translated():
+            _create_private(path)
             connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             self._db = Database(connection, strict=True)
             try:
+                path.chmod(0o600)  # before there is a log, which gets the same rights
                 for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                     connection.execute(f"PRAGMA {pragma}")
                 migrations.apply(self._db)
@@ -117,15 +118,6 @@ class LedgerFile:
                 rows,
             )
 
-    def _make_private(self) -> None:
-        """Nobody else may read it; SQLite gives its log beside it the same rights."""
-        try:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._path.chmod(0o600)
-        except OSError as error:
-            raise LedgerError(
-                f"ledger {self._path}: {error.strerror}; the daemon's user must own it"
-            ) from None
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -134,6 +126,14 @@ class LedgerFile:
         except sqlite3.OperationalError as error:
             remedy = "is another process holding it?" if "locked" in str(error) else "check it"
             raise LedgerError(f"ledger {self._path}: {error}; {remedy}") from error
+        except sqlite3.IntegrityError as error:
+            raise LedgerError(f"ledger {self._path}: {error}") from error
         except sqlite3.DatabaseError as error:
             remedy = "restore it from a copy, or move it aside"
             raise LedgerError(f"ledger {self._path}: {error}; {remedy}") from error
+
+
+def _create_private(path: Path) -> None:
+    """Nobody else may read a ledger, not even in the moment in which it is made."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -53,13 +53,7 @@ clusters:
 zones:
   - name: DE
     providers:
-      - kind: replay
-        zone_in_file: DE
-        start: {start}
-        begin: {begin}
-        hour: {hour_s:g} s
-        lag_hours: 0
-planning:
+{provider}planning:
   default_max_delay: 0 s
   max_delay: 7 d
   slot: {slot_s} s
@@ -69,16 +63,38 @@ planning:
 quotas: {quotas}
 """
 
+_REPLAY = """\
+      - kind: replay
+        zone_in_file: DE
+        start: {start}
+        begin: {begin}
+        hour: {hour_s:g} s
+        lag_hours: 0
+"""
+
+_FILES = """\
+      - kind: file
+        provider: files
+        actual: {folder}/actual.csv
+        forecasts: {folder}/forecasts.csv
+        signal: average
+        basis: production
+        gas: CO2eq
+        scope: lifecycle
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettings:
     """Speed and budgets of one stack.
 
-    ``record_start`` is the recorded time that the replay begins with; ``quotas`` are pairs of a
-    user and a monthly mass as the configuration writes it.
+    ``record_start`` is the recorded time that the replay begins with. ``intensity_files`` is
+    a folder with ``actual.csv`` and ``forecasts.csv`` that take the replay's place. ``quotas`` are
+    pairs of a user and a monthly mass as the configuration writes it.
     """
 
     record_start: str = "2021-08-25T05:00Z"
+    intensity_files: Path | None = None
     hour_s: float = 10.0
     slot_s: int = 5
     segment_s: int = 5
@@ -122,9 +138,14 @@ class StackSettings:
             slurm_conf=slurm_conf,
             nodes=nodes,
             cpus=cpus,
-            start=self.record_start,
-            begin=datetime.fromtimestamp(begin_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            provider=self._provider(begin_at),
             slot_s=self.slot_s,
             settle_lag_s=round(2 * self.hour_s),
             quotas=lines or "[]",
         )
+
+    def _provider(self, begin_at: int) -> str:
+        if self.intensity_files is not None:
+            return _FILES.format(folder=self.intensity_files)
+        begin = datetime.fromtimestamp(begin_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return _REPLAY.format(start=self.record_start, begin=begin, hour_s=self.hour_s)
