@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 
 import uvicorn
@@ -38,6 +39,7 @@ def serve(config: SiteConfig) -> None:
             timeout_graceful_shutdown=GRACE_S,
         )
     )
+    _stop_on_signals(server)
     scheduler.start()
     _LOGGER.info("serving at %s, ledger in %s", config.daemon.url, config.site.state_dir)
     try:
@@ -46,6 +48,16 @@ def serve(config: SiteConfig) -> None:
         scheduler.shutdown(wait=True)
         application.close()
         _LOGGER.info("stopped")
+
+
+def _stop_on_signals(server: uvicorn.Server) -> None:
+    """uvicorn hands a signal on once it has served; the default would then kill us before we close."""
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 def _scheduler(application: Application) -> BackgroundScheduler:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,9 @@ class LedgerFile:
         self._path = path
         self._lock = threading.RLock()
         self._depth = 0
+        _make_private(path)
         with self._translated():
-            _create_private(path)
-            connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            self._db = Database(connection, strict=True)
-            try:
-                path.chmod(0o600)  # before there is a log, which gets the same rights
-                for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                    connection.execute(f"PRAGMA {pragma}")
-                migrations.apply(self._db)
-            except BaseException:
-                self._db.close()
-                raise
+            self._db = _open(path)
 
     def close(self) -> None:
         """Fold the log back into the file and let go of it."""
@@ -105,9 +94,7 @@ class LedgerFile:
         with self.transaction():
             return self._db.conn.execute(sql, parameters).rowcount
 
-    def _write(
-        self, verb: str, table: str, rows: list[dict[str, Any]], conflict: str = ""
-    ) -> None:
+    def _write(self, verb: str, table: str, rows: list[dict[str, Any]], conflict: str = "") -> None:
         if not rows:
             return
         names = list(rows[0])
@@ -118,14 +105,12 @@ class LedgerFile:
                 rows,
             )
 
-
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
-            remedy = "is another process holding it?" if "locked" in str(error) else "check it"
-            raise LedgerError(f"ledger {self._path}: {error}; {remedy}") from error
+            raise LedgerError(f"ledger {self._path}: {error}; {_remedy(str(error))}") from error
         except sqlite3.IntegrityError as error:
             raise LedgerError(f"ledger {self._path}: {error}") from error
         except sqlite3.DatabaseError as error:
@@ -133,7 +118,37 @@ class LedgerFile:
             raise LedgerError(f"ledger {self._path}: {error}; {remedy}") from error
 
 
-def _create_private(path: Path) -> None:
-    """Nobody else may read a ledger, not even in the moment in which it is made."""
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+def _make_private(path: Path) -> None:
+    """Nobody else may read a ledger, not even while it is made; SQLite's log gets its rights."""
+    try:
+        if path.is_file():
+            path.chmod(0o600)
+        else:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise LedgerError(
+            f"ledger {path}: {error.strerror}; it must be a file that the daemon's user owns"
+        ) from None
+
+
+def _open(path: Path) -> Database:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    database = Database(connection, strict=True)
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        migrations.apply(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _remedy(problem: str) -> str:
+    if "locked" in problem:
+        return "is another process holding it?"
+    if "full" in problem:
+        return "free some space"
+    return "check the file, its rights and its file system"

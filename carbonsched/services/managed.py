@@ -46,6 +46,10 @@ class Clusters:
     def __iter__(self) -> Iterator[ManagedCluster]:
         return iter(self._by_name.values())
 
+    def find(self, name: str) -> ManagedCluster | None:
+        """One cluster, ``None`` where the site does not (or no longer) manage it."""
+        return self._by_name.get(name)
+
     def get(self, name: str) -> ManagedCluster:
         """One cluster.
 

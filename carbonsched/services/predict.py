@@ -44,22 +44,29 @@ class PredictJobs:
         self._clock = clock
 
     def run(self) -> int:
-        """Predict every open job; returns how many predictions are new."""
-        return sum(
-            self.one(known) is not None
-            for managed in self._clusters
-            for known in self._ledger.jobs.open(managed.name)
-        )
+        """Predict every open job; returns how many could be predicted."""
+        history: dict[str, list[PastRun]] = {}
+        predicted = 0
+        for managed in self._clusters:
+            for known in self._ledger.jobs.open(managed.name):
+                user = known.job.user
+                if user not in history:
+                    history[user] = self._past_runs(user)
+                predicted += self._predict(known, history[user]) is not None
+        return predicted
 
     def one(self, known: KnownJob) -> Prediction | None:
         """Predict one job, one task of it if it is an array; keeps the prediction."""
+        return self._predict(known, self._past_runs(known.job.user))
+
+    def _predict(self, known: KnownJob, past_runs: list[PastRun]) -> Prediction | None:
         job = known.job
         managed = self._clusters.get(job.key.cluster)
         power = power_range(job.cpus, managed.classes_of(job.nodes))
         prediction = choose(
             self._by_epochs(known),
             from_history(
-                self._past_runs(job),
+                past_runs,
                 user=job.user, name=job.name, cpus=job.cpus,
                 time_limit_s=job.time_limit_s, power=power,
             ),
@@ -100,10 +107,10 @@ class PredictJobs:
             node_count=job.node_count,
         )
 
-    def _past_runs(self, job: Job) -> list[PastRun]:
+    def _past_runs(self, user: str) -> list[PastRun]:
         since = self._clock.now() - HISTORY_S
         runs = []
-        for past, energy_j in self._ledger.jobs.completed(job.user, since):
+        for past, energy_j in self._ledger.jobs.completed(user, since):
             if past.started_at is None or past.ended_at is None:
                 continue
             runs.append(

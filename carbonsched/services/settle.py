@@ -55,6 +55,9 @@ class Priced:
         return sum(segment.energy_j for segment in self.segments)
 
 
+UNPRICED = Priced(segments=(), unpriced=0, pieces=())
+
+
 class SettleJobs:
     """Charges every job that has started and is not final."""
 
@@ -92,7 +95,7 @@ class SettleJobs:
     def priced(self, managed: ManagedCluster, readings: list[JobReading]) -> Priced:
         """Readings with the intensity that counts for them now."""
         if not readings:
-            return Priced(segments=(), unpriced=0, pieces=())
+            return UNPRICED
         start_at = min(reading.start_at for reading in readings)
         end_at = max(reading.end_at for reading in readings)
         pieces = self._grid.actual(managed.zone, start_at, end_at, self._clock.now())

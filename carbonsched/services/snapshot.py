@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from carbonsched.errors import ExternalError
 from carbonsched.model.quota import Balance
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters
@@ -41,18 +42,31 @@ class PublishSnapshot:
         self._file = file
 
     def run(self) -> str:
-        """Write the snapshot atomically; a reader sees the old or the new one, never half."""
+        """Write the snapshot atomically; a reader sees the old or the new one, never half.
+
+        Raises:
+            ExternalError: the file cannot be written.
+        """
         now = self._now()
         balances = self._quotas.limited(now)
         valid_until_at, ends_at = now + self._file.valid_s, self._quotas.period_end(now)
         rate = self._mg_per_cpu_hour(now)
         lines = [f"carbonsched-quota 1 {now} {valid_until_at} {ends_at} {rate}"]
         lines += [_line(balance) for balance in balances]
-        temporary = self._file.path.with_suffix(".new")
-        temporary.write_text("\n".join([*lines, "end", ""]), encoding="ascii")
-        temporary.chmod(0o644)
-        temporary.replace(self._file.path)
+        self._replace("\n".join([*lines, "end", ""]))
         return f"{len(balances)} budgets published"
+
+    def _replace(self, text: str) -> None:
+        temporary = self._file.path.with_suffix(".new")
+        try:
+            temporary.write_text(text, encoding="ascii")
+            temporary.chmod(0o644)
+            temporary.replace(self._file.path)
+        except OSError as error:
+            raise ExternalError(
+                f"quota file {self._file.path}: {error.strerror}; until it can be written the"
+                " submit plug-in lets everything through"
+            ) from None
 
     def _mg_per_cpu_hour(self, now: int) -> int:
         """What an hour of one busy CPU emits now, on the site's hungriest nodes.
@@ -77,7 +91,7 @@ def _line(balance: Balance) -> str:
     if subject.kind == "user":
         try:
             number = str(pwd.getpwnam(subject.name).pw_uid)
-        except KeyError:
+        except (KeyError, ValueError):  # the latter for a name that no system can have
             number = "-"  # the plug-in then goes by name alone
     name = quote(subject.name, safe="._-").replace("~", "%7E")
     return f"{subject.kind} {name} {number} {balance.remaining_mg}"

@@ -28,7 +28,7 @@ from carbonsched.ports import Clock
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters
 from carbonsched.services.quotas import Quotas
-from carbonsched.services.settle import SettleJobs
+from carbonsched.services.settle import UNPRICED, SettleJobs
 from carbonsched.services.views import Views
 from carbonsched.units import apportion
 
@@ -157,8 +157,8 @@ class Statements:
 
     def _by_day(self, line: _Line, when: Period, zone: ZoneInfo) -> list[tuple[str, int, int]]:
         job = line.known.job
-        managed = self._clusters.get(job.key.cluster)
-        priced = self._settle.priced(managed, self._settle.readings(job))
+        managed = self._clusters.find(job.key.cluster)
+        priced = self._settle.priced(managed, self._settle.readings(job)) if managed else UNPRICED
         mass: dict[str, int] = defaultdict(int)
         joules: dict[str, int] = defaultdict(int)
         for segment in priced.segments:
@@ -168,7 +168,9 @@ class Statements:
             mass[date] += round(segment_mg(segment) * 1000)
             joules[date] += segment.energy_j
         if not any(joules.values()) or not any(mass.values()):
+            # without readings, or a correction that a later month bears
             at = job.ended_at or job.started_at or job.key.submitted_at
+            at = min(max(at, when.start_at), when.end_at - 1)
             date = datetime.fromtimestamp(at, zone).date().isoformat()
             return [(date, line.mg, line.energy_j)]
         mg, energy_j = apportion(line.mg, mass), apportion(line.energy_j, joules)
@@ -182,8 +184,10 @@ class Statements:
         last = max(line.known.job.ended_at or now for line in lines)
         pad = max(600, (last - first) // 20)
         start_at, end_at = max(when.start_at, first - pad), min(when.end_at, last + pad, now)
-        managed = self._clusters.get(lines[0].known.job.key.cluster)
-        pieces = self._grid.actual(managed.zone, start_at, end_at, now) if end_at > start_at else ()
+        managed = self._clusters.find(lines[0].known.job.key.cluster)
+        if managed is None or end_at <= start_at:
+            return [], ""
+        pieces = self._grid.actual(managed.zone, start_at, end_at, now)
         labels = sorted({piece.info.label for piece in pieces})
         return _thinned(pieces), "; ".join(labels)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carbonsched.errors import CarbonschedError, LedgerError
+from carbonsched.errors import CarbonschedError, LedgerError, RequestError
 from carbonsched.ports import Clock
 
 LOCK_WAIT_S = 60.0
@@ -32,8 +32,9 @@ class Outcome:
 class WriterLock:
     """One writer at a time: among this process's threads, and among processes by a lock file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wait_s: float = LOCK_WAIT_S) -> None:
         self._path = path
+        self._wait_s = wait_s
         self._threads = threading.RLock()
         self._depth = 0
 
@@ -42,7 +43,7 @@ class WriterLock:
         """Hold the lock; may be nested.
 
         Raises:
-            LedgerError: another process has held it for a minute.
+            LedgerError: another process holds it and does not let go within ``wait_s``.
         """
         with self._threads:
             if self._depth:
@@ -57,7 +58,7 @@ class WriterLock:
                     self._depth -= 1
 
     def _wait(self, descriptor: int) -> None:
-        deadline = time.monotonic() + LOCK_WAIT_S
+        deadline = time.monotonic() + self._wait_s
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +84,14 @@ class Ticks:
         self._outcomes: dict[str, Outcome] = {}
 
     def run_now(self, name: str) -> str:
-        """Run a tick and let its errors through, for people who run one by hand."""
+        """Run a tick and let its errors through, for people who run one by hand.
+
+        Raises:
+            RequestError: the site's configuration has no use for this tick.
+        """
+        if name not in self._works:
+            known = ", ".join(self._works)
+            raise RequestError(f"tick {name!r} has nothing to do on this site; it has: {known}")
         with self._lock.held():
             return self._works[name]()
 

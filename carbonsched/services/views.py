@@ -14,7 +14,7 @@ from carbonsched.ports import Clock
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters
 from carbonsched.services.predict import PredictJobs
-from carbonsched.services.settle import SettleJobs
+from carbonsched.services.settle import UNPRICED, SettleJobs
 from carbonsched.units import PPM
 
 Row = dict[str, Any]
@@ -41,13 +41,17 @@ class Views:
 
     def queue(self, user: str | None) -> Row:
         """Pending and active jobs of one user, or of everybody."""
-        rows = [
-            self._queue_row(known)
-            for managed in self._clusters
-            for known in self._ledger.jobs.open(managed.name)
-            if user is None or known.job.user == user
-        ]
-        return {"now": self._clock.now(), "jobs": rows}
+        now = self._clock.now()
+        rows: list[Row] = []
+        for managed in self._clusters:
+            forecast = self._grid.forecast(managed.zone, now)
+            label = forecast.info.label if forecast else None
+            rows += [
+                self._queue_row(known) | {"forecast_label": label}
+                for known in self._ledger.jobs.open(managed.name)
+                if user is None or known.job.user == user
+            ]
+        return {"now": now, "jobs": rows}
 
     def jobs(
         self,
@@ -101,7 +105,6 @@ class Views:
         job = known.job
         plan = self._ledger.plans.plan(job.key)
         shown = plan if plan is not None and job.pending else None
-        forecast = self._grid.forecast(self._clusters.get(job.key.cluster).zone, self._clock.now())
         epochs = self._epochs(known)
         return _identity(job) | {
             "reason": job.reason,
@@ -114,7 +117,6 @@ class Views:
             "expected_mg": plan.expected_mg if plan else None,
             "baseline_mg": plan.baseline_mg if plan else None,
             "saved_mg": plan.saved_mg if plan else None,
-            "forecast_label": forecast.info.label if forecast else None,
             "epoch": epochs[0],
             "epochs": epochs[1],
             "prediction": self._prediction(job, plan.start_at if shown and plan else None),
@@ -145,10 +147,10 @@ class Views:
 
     def _evidence(self, known: KnownJob) -> list[Row]:
         """From reading to milligrams, segment by segment."""
-        managed = self._clusters.get(known.job.key.cluster)
+        managed = self._clusters.find(known.job.key.cluster)
         rows = []
         for reading in self._settle.readings(known.job):
-            priced = self._settle.priced(managed, [reading])
+            priced = self._settle.priced(managed, [reading]) if managed else UNPRICED
             one = priced.segments[0] if priced.segments else None
             labels = sorted({piece.info.label for piece in priced.pieces})
             rows.append(

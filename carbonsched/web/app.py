@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 
 from fastapi import Depends, FastAPI, Request
@@ -24,6 +25,7 @@ from carbonsched.web.authentication import Authenticator, Decoder
 from carbonsched.web.backend import Backend
 
 MAX_BODY = 16 * 1024 * 1024
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _LOGGER = logging.getLogger(__name__)
 _STATUS = (
     (AuthenticationError, HTTPStatus.UNAUTHORIZED),
@@ -47,10 +49,10 @@ def create_app(backend: Backend, munge: Decoder) -> FastAPI:
 
 
 async def _bounded(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    length = request.headers.get("content-length")
-    if request.method == "POST" and (length is None or not length.isdigit()):
+    length = request.headers.get("content-length", "" if request.method == "POST" else "0")
+    if not _LENGTH.fullmatch(length) or "transfer-encoding" in request.headers:
         return _error(HTTPStatus.LENGTH_REQUIRED, "a request with a body states its length")
-    if length is not None and int(length) > MAX_BODY:
+    if int(length) > MAX_BODY:
         return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY} bytes at once")
     return await call_next(request)
 
@@ -82,4 +84,6 @@ async def _answer_fault(_: Request, error: Exception) -> JSONResponse:
 
 
 def _error(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"error": message.replace("\n", "; ")}, status_code=status)
+    """One line, whatever the message quotes; what is not text in UTF-8 becomes a question mark."""
+    line = "; ".join(message.splitlines()).encode("utf-8", "replace").decode()
+    return JSONResponse({"error": line}, status_code=status)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from carbonsched.errors import RequestError
 from carbonsched.model.directives import Directives
+from carbonsched.model.energy import MAX_WHOLE
 from carbonsched.transport.munge import Caller
 from carbonsched.web.backend import Backend, JobQuery, ReportQuery
 
@@ -26,7 +27,7 @@ class Adoption(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     cluster: str
-    job_id: int = Field(ge=1)
+    job_id: int = Field(ge=1, le=MAX_WHOLE)
     directives: dict[str, Any]
 
 
@@ -36,7 +37,7 @@ class GrantRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     subject: str
     month: str | None = None
-    mg: int
+    mg: int = Field(ge=-MAX_WHOLE, le=MAX_WHOLE)
     reason: str = Field(min_length=1, max_length=1000)
 
 
@@ -52,6 +53,7 @@ def _backend(request: Request) -> Backend:
 
 Known = Annotated[Caller, Depends(_caller)]
 Served = Annotated[Backend, Depends(_backend)]
+Whole = Annotated[int, Query(ge=0, le=MAX_WHOLE)]
 Everybody = Annotated[bool, Query(alias="all")]
 
 public = APIRouter()
@@ -94,9 +96,9 @@ def jobs(
     caller: Known,
     backend: Served,
     user: str | None = None,
-    job: int | None = None,
-    since_at: int = 0,
-    until_at: int | None = None,
+    job: Whole | None = None,
+    since_at: Whole = 0,
+    until_at: Whole | None = None,
     everybody: Everybody = False,
     evidence: bool = False,
 ) -> dict[str, Any]:

@@ -128,12 +128,12 @@ def _install_hooks(config: LabConfig, folder: Path, spool: Path, quota_file: Pat
     """Copies the hooks with their one line rewritten; returns the lines of slurm.conf."""
     lines = []
     for key, script in (("Prolog", config.prolog), ("Epilog", config.epilog)):
-        if script is not None and script.stat().st_size:
+        if script is not None:
             copy = folder / script.name
             _copy_with_line(script, copy, r"^SPOOL=.*$", f"SPOOL={spool}")
             copy.chmod(0o755)
             lines.append(f"{key}={copy}")
-    if config.submit_plugin is not None and config.submit_plugin.stat().st_size:
+    if config.submit_plugin is not None:
         line = f'local QUOTA_FILE = "{quota_file}"'
         copy = folder / "job_submit.lua"  # Slurm looks for it beside slurm.conf
         _copy_with_line(config.submit_plugin, copy, r"^local QUOTA_FILE = .*$", line)

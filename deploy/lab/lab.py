@@ -135,9 +135,11 @@ class Lab:
         left = self._end_jobs()
         for name in services:
             self.processes.stop(name)
-        host.give_back(self.directory)
-        if not keep_directory:
-            shutil.rmtree(self.directory)
+        try:
+            host.give_back(self.directory)
+        finally:
+            if not keep_directory:
+                shutil.rmtree(self.directory)
         if left:
             raise LabError(f"{left[0]} could not be removed: a process stays in it")
 

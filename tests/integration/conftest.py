@@ -1,4 +1,4 @@
-"""One real Slurm cluster for all tests of the session."""
+"""Real Slurm clusters for the tests of the session: one bare, one with carbonsched on it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "deploy"))
+sys.path[:0] = [str(ROOT / "deploy"), str(Path(__file__).parent)]
 
 from lab import Lab, LabConfig, unfit  # noqa: E402  # found through the line above
+from trial import Grid, Trial  # noqa: E402
+
+PROGRAMS = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +36,20 @@ def lab(lab_folder):
     config = LabConfig(
         directory=lab_folder / "lab",
         submit_plugin=ROOT / "slurm" / "job_submit.lua",
-        path=(Path(sys.executable).parent,),
+        path=(PROGRAMS,),
     )
     with Lab.started(config) as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def trial(lab_folder):
+    """Another such cluster, with the daemon and the agents of carbonsched; see trial.py."""
+    with Lab.started(Trial.config(lab_folder / "trial", PROGRAMS)) as lab:
+        yield Trial(lab, PROGRAMS, Grid(lab_folder / "grid"))
+
+
+@pytest.fixture(scope="session")
+def stack(trial):
+    """The daemon and the agents on the trial's cluster."""
+    return trial.stack

@@ -54,6 +54,20 @@ def test_a_running_job_lies_in_a_control_group_of_its_node(lab):
     assert lab.wait_job_state(job, "CANCELLED", "COMPLETED") == "CANCELLED"
 
 
+def test_the_hooks_report_begin_and_end_on_each_node(lab):
+    job = submit(lab, "--nodes=2", script="sleep 1")
+    lab.wait_job_state(job, "COMPLETED")
+
+    def events():
+        return sorted(path.name for path in lab.spool.glob(f"*/events/*.{job}.0.*"))
+
+    lab.wait_until(lambda: len(events()) == 4, "two begins and two ends", 10)
+    assert [name.split(".")[0] for name in events()] == ["begin", "begin", "end", "end"]
+    nodes = {path.parts[-3] for path in lab.spool.glob(f"*/events/*.{job}.0.*")}
+    assert nodes < set(lab.nodes)
+    assert len(nodes) == 2
+
+
 def test_accounting_keeps_account_and_comment(lab):
     job = submit(lab, "--comment=two words", user="carbon-ben")
     lab.wait_job_state(job, "COMPLETED")

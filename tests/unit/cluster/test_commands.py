@@ -76,9 +76,7 @@ def test_a_missing_command_names_the_setting(slurm):
     ],
 )
 def test_nobody_there_is_unavailable(slurm, said):
-    programs = dict.fromkeys(
-        ("squeue", "sacct", "sinfo", "scontrol"), f"echo '{said}' >&2; exit 1"
-    )
+    programs = dict.fromkeys(("squeue", "sacct", "sinfo", "scontrol"), f"echo '{said}' >&2; exit 1")
     cluster = slurm(**programs)
     for call in (
         cluster.jobs,
@@ -105,7 +103,9 @@ def test_a_refusal_is_told_from_that(slurm, said):
 
 def test_an_array_of_which_the_pending_tasks_moved_is_moved(slurm):
     said = "7_1-2: Job is no longer pending execution\\n7_3-10: No error\\n"
-    cluster = slurm(scontrol=f"printf '{said}' >&2; printf '%s\\n' \"$@\" > {slurm.folder}/words; exit 1")
+    cluster = slurm(
+        scontrol=f"printf '{said}' >&2; printf '%s\\n' \"$@\" > {slurm.folder}/words; exit 1"
+    )
     cluster.set_start(7, 2000, "it's\nnoted")
     assert (slurm.folder / "words").read_text().splitlines() == [
         "update",

@@ -201,7 +201,9 @@ def test_an_error_of_our_own_lets_the_job_pass(gate):
 
 
 def test_only_root_and_slurm_may_move_a_job_that_waits_for_its_quota_earlier(gate):
-    rec = '{admin_comment="carbonsched:quota the carbon quota of user alice is used up (until=500)"}'
+    rec = (
+        '{admin_comment="carbonsched:quota the carbon quota of user alice is used up (until=500)"}'
+    )
     lines = gate(
         f"modify({{begin_time=100}}, {rec}, 1000)\n"
         f"modify({{begin_time=600}}, {rec}, 1000)\n"

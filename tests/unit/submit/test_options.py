@@ -35,8 +35,13 @@ def read(*words):
 def test_every_option_is_read_in_both_forms():
     wish = Directives(max_delay_s=21_600, epochs=90, checkpoint=True, campaign="thesis")
     assert read(
-        "--carbon-max-delay=6h", "--carbon-epochs", "90", "--carbon-checkpoint",
-        "--carbon-campaign=thesis", "-n4", "--carbon-now",
+        "--carbon-max-delay=6h",
+        "--carbon-epochs",
+        "90",
+        "--carbon-checkpoint",
+        "--carbon-campaign=thesis",
+        "-n4",
+        "--carbon-now",
     ) == (wish, ["-n4", "--carbon-now"])
     assert read("--carbon-deadline", "now+8h") == (Directives(deadline_at=NOW + 28_800), [])
     assert read("--carbon-now")[0].start_now

@@ -1,0 +1,174 @@
+"""What every backend of :class:`carbonsched.ports.Cluster` must do, on a real cluster.
+
+A test module derives from :class:`ClusterContract` and gives the fixtures ``cluster`` (the backend
+under test) and ``bench`` (a :class:`Bench`: submits and waits, independent of the backend).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import pytest
+
+from carbonsched.errors import ClusterRefusedError
+
+AWKWARD = 'a "b" | c,d ü\ne\x1ff'
+
+
+class Bench(Protocol):
+    """Hands on a real cluster."""
+
+    def submit(self, *words: str) -> int:
+        """sbatch as an ordinary user; the job's id."""
+
+    def wait(self, job_id: int, *states: str) -> None:
+        """Until the job is in one of the states."""
+
+    def requeue(self, job_id: int) -> None:
+        """scontrol requeue."""
+
+    def cancel(self, job_id: int) -> None:
+        """scancel."""
+
+    def admin_comment(self, job_id: int) -> str:
+        """What scontrol shows."""
+
+
+def only(jobs, job_id):
+    (job,) = [job for job in jobs if job.key.job_id == job_id]
+    return job
+
+
+def wait_for(what, found, timeout_s=30):
+    """Poll until ``found()`` gives something; the accounting lags by some seconds."""
+    ends_at = time.monotonic() + timeout_s
+    while time.monotonic() < ends_at:
+        if (value := found()) is not None:
+            return value
+        time.sleep(0.3)
+    raise AssertionError(f"no {what} within {timeout_s} s")
+
+
+class ClusterContract:
+    """The tests themselves."""
+
+    def test_a_pending_job_as_its_owner_described_it(self, cluster, bench):
+        job_id = bench.submit(
+            "--begin=now+1hour", "-n3", "-t7", f"--job-name={AWKWARD}", f"--comment={AWKWARD}",
+            "--wrap", "true",
+        )  # fmt: skip
+        job = cluster.job(job_id)
+        assert (job.name, job.comment) == (AWKWARD, AWKWARD)
+        assert (job.cpus, job.time_limit_s, job.tasks) == (3, 420, 1)
+        assert job.pending
+        assert (job.started_at, job.ended_at, job.deadline_at) == (None, None, None)
+        assert abs(job.eligible_at - job.key.submitted_at - 3600) <= 2
+        assert job.key.cluster == cluster.name
+        assert job.user == bench.user
+        assert job in cluster.jobs()
+        bench.cancel(job_id)
+
+    def test_a_job_runs_and_ends(self, cluster, bench):
+        job_id = bench.submit("-N2", "-t5", "--wrap", "sleep 6")
+        bench.wait(job_id, "RUNNING")
+        running = only(cluster.jobs(), job_id)
+        assert running.active
+        assert (running.node_count, len(running.nodes)) == (2, 2)
+        assert running.started_at is not None
+        bench.wait(job_id, "COMPLETED")
+        assert job_id not in {job.key.job_id for job in cluster.jobs()}
+        ended = self._ended(cluster, job_id)
+        assert ended.key == running.key
+        assert ended.state == "COMPLETED"
+        assert ended.started_at == running.started_at
+        assert ended.ended_at > ended.started_at
+
+    def test_a_pending_array_is_one_row(self, cluster, bench):
+        job_id = bench.submit("--begin=now+1hour", "--array=1-10%2,12", "--wrap", "true")
+        job = only(cluster.jobs(), job_id)
+        assert (job.tasks, job.array_job_id) == (11, job_id)
+        bench.cancel(job_id)
+
+    def test_a_start_is_moved_and_noted(self, cluster, bench):
+        job_id = bench.submit("--begin=now+1hour", "--wrap", "true")
+        start_at = int(time.time()) + 1000
+        cluster.set_start(job_id, start_at, 'carbonsched: it\'s "noted" | ü = x')
+        assert abs(cluster.job(job_id).eligible_at - start_at) <= 2
+        assert bench.admin_comment(job_id) == 'carbonsched: it\'s "noted" | ü = x'
+        cluster.set_start(job_id, 0, "carbonsched: now")
+        bench.wait(job_id, "RUNNING", "COMPLETED")
+
+    def test_what_no_longer_waits_is_not_moved(self, cluster, bench):
+        job_id = bench.submit("--wrap", "sleep 60")
+        bench.wait(job_id, "RUNNING")
+        with pytest.raises(ClusterRefusedError, match=str(job_id)):
+            cluster.set_start(job_id, int(time.time()) + 100, "late")
+        bench.cancel(job_id)
+        with pytest.raises(ClusterRefusedError):
+            cluster.set_start(99_999_999, int(time.time()) + 100, "never was")
+
+    def test_pending_tasks_of_an_array_move_while_others_run(self, cluster, bench):
+        job_id = bench.submit("--array=1-3%1", "--wrap", "sleep 60")
+        wait_for("running task", lambda: self._running_task(cluster, job_id))
+        start_at = int(time.time()) + 1000
+        cluster.set_start(job_id, start_at, "the rest")
+        waiting = next(job for job in cluster.jobs() if job.array_job_id == job_id and job.pending)
+        assert waiting.tasks == 2
+        assert abs(waiting.eligible_at - start_at) <= 2
+        bench.cancel(job_id)
+
+    def test_all_parts_of_a_heterogeneous_job_move(self, cluster, bench):
+        job_id = bench.submit("--begin=now+1hour", "-n1", ":", "-n2", "--wrap", "true")
+        start_at = int(time.time()) + 1000
+        cluster.set_start(job_id, start_at, "both")
+        parts = [job for job in cluster.jobs() if job.het_job_id == job_id]
+        assert len(parts) == 2
+        assert all(abs(part.eligible_at - start_at) <= 2 for part in parts)
+        bench.cancel(job_id)
+
+    def test_a_requeued_job_is_two_runs(self, cluster, bench):
+        job_id = bench.submit("-t5", "--wrap", "sleep 60")
+        bench.wait(job_id, "RUNNING")
+        first = cluster.job(job_id)
+        time.sleep(1.1)  # a second of its own, for Slurm's times are whole seconds
+        bench.requeue(job_id)
+        bench.wait(job_id, "PENDING")
+        second = cluster.job(job_id)
+        assert (first.key.restarts, second.key.restarts) == (0, 1)
+        cluster.set_start(job_id, 0, "again")
+        bench.wait(job_id, "RUNNING")
+        assert cluster.job(job_id).key == second.key
+        bench.cancel(job_id)
+        runs = wait_for("two runs", lambda: self._runs(cluster, job_id, 2))
+        assert [run.key for run in runs] == [first.key, second.key]
+        assert all(run.ended and run.ended_at >= run.started_at for run in runs)
+
+    def test_a_job_that_nobody_knows(self, cluster):
+        assert cluster.job(99_999_999) is None
+
+    def test_nodes(self, cluster, bench):
+        nodes = cluster.nodes()
+        assert tuple(node.name for node in nodes) == tuple(bench.nodes)
+        assert all(node.available and node.cpus == 8 and node.partitions for node in nodes)
+
+    @staticmethod
+    def _running_task(cluster, job_id):
+        tasks = [job for job in cluster.jobs() if job.array_job_id == job_id and job.active]
+        return tasks[0] if tasks else None
+
+    @staticmethod
+    def _ended(cluster, job_id):
+        def found():
+            now = int(time.time())
+            rows = [job for job in cluster.history(now - 600, now + 1) if job.key.job_id == job_id]
+            return next((job for job in rows if job.ended), None)
+
+        return wait_for("ended job in the accounting", found)
+
+    @staticmethod
+    def _runs(cluster, job_id, count):
+        now = int(time.time())
+        runs = [job for job in cluster.history(now - 600, now + 1) if job.key.job_id == job_id]
+        runs.sort(key=lambda run: run.key)
+        return runs if len(runs) == count and all(run.ended for run in runs) else None
