@@ -14,6 +14,7 @@ from carbonsched.ledger import Ledger
 from carbonsched.planning import DelayPolicy, PlanningParameters
 from carbonsched.services.access import Access
 from carbonsched.services.adopt import AdoptJobs
+from carbonsched.services.advice import Advice
 from carbonsched.services.backend import ServiceBackend
 from carbonsched.services.fetch import FetchIntensity
 from carbonsched.services.grid import Grid
@@ -103,7 +104,8 @@ def build(config: SiteConfig) -> Application:
     )
     backend = ServiceBackend(
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
-        TakeReadings(clusters, ledger, clock), quotas, views, statements, clock, time_zone,
+        TakeReadings(clusters, ledger, clock), quotas,
+        Advice(ledger, predict, quotas, clock, time_zone), views, statements, clock,
     )  # fmt: skip
     return Application(
         ledger=ledger,

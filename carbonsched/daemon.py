@@ -51,7 +51,7 @@ def serve(config: SiteConfig) -> None:
 
 
 def _stop_on_signals(server: uvicorn.Server) -> None:
-    """uvicorn hands a signal on once it has served; the default would then kill us before we close."""
+    """Uvicorn hands the signal on once it has served, and the default would end us unclosed."""
 
     def stop(*_: object) -> None:
         server.should_exit = True

@@ -63,9 +63,19 @@ class AdoptJobs:
                 if job.ended:
                     self._save(self._under_known_key(job), None)
             for job in current:
-                self._save(job, None)
+                if not self._between_runs(job):
+                    self._save(job, None)
         self._looked_until[managed.name] = now
         return len(current)
+
+    def _between_runs(self, job: Job) -> bool:
+        """Whether the queue tells of no run: a requeued job whose nodes still clean up.
+
+        It then has the restart count of its next run and the submission of its last one. A run
+        that was not seen before it completes is told by the accounting database soon enough.
+        """
+        completing = job.state == "COMPLETING" and job.key.restarts > 0
+        return completing and self._ledger.jobs.get(job.key) is None
 
     def _under_known_key(self, job: Job) -> Job:
         """A job of the accounting database under the key that the queue gave it.

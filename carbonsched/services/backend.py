@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from carbonsched import __version__
 from carbonsched.errors import ForbiddenError, RequestError
 from carbonsched.ledger import Ledger
-from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.directives import Directives
-from carbonsched.model.plan import Plan, Reason
 from carbonsched.ports import Clock
 from carbonsched.services.access import Access
 from carbonsched.services.adopt import AdoptJobs
+from carbonsched.services.advice import Advice
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters
 from carbonsched.services.plan import PlanStarts
@@ -24,7 +21,6 @@ from carbonsched.services.statement import Scope, Statements, balance_row
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.services.views import Views
 from carbonsched.transport.munge import Caller
-from carbonsched.units import format_duration, format_energy, format_mass
 from carbonsched.web.backend import JobQuery, ReportQuery
 
 Document = dict[str, Any]
@@ -45,10 +41,10 @@ class ServiceBackend:
         plan: PlanStarts,
         take: TakeReadings,
         quotas: Quotas,
+        advice: Advice,
         views: Views,
         statements: Statements,
         clock: Clock,
-        time_zone: str,
     ) -> None:
         self._access = access
         self._lock = lock
@@ -58,12 +54,12 @@ class ServiceBackend:
         self._adopt = adopt
         self._predict = predict
         self._plan = plan
+        self._advice = advice
         self._take = take
         self._quotas = quotas
         self._views = views
         self._statements = statements
         self._clock = clock
-        self._zone = ZoneInfo(time_zone)
 
     def readings(self, caller: Caller, segments: list[Any], epochs: list[Any]) -> Document:
         """Take readings from a node."""
@@ -75,7 +71,7 @@ class ServiceBackend:
             known = self._adopt.one(cluster, job_id, directives, caller.uid)
             self._predict.one(known)
             self._plan.cluster(self._clusters.get(cluster))
-        return {"lines": self._lines(known)}
+        return {"lines": self._advice.lines(known)}
 
     def queue(self, caller: Caller, query: JobQuery) -> Document:
         """Pending and active jobs with their plans."""
@@ -146,40 +142,3 @@ class ServiceBackend:
         if user is None:
             raise ForbiddenError("a report is of one user, one account or one campaign")
         return Scope(kind="user", name=user, user=user)
-
-    def _lines(self, known: KnownJob) -> list[str]:
-        """What csbatch shows: the plan, what is predicted, what is left."""
-        job, now = known.job, self._clock.now()
-        plan = self._ledger.plans.plan(job.key)
-        lines = [self._plan_line(plan, now)] if plan else []
-        prediction = self._ledger.plans.prediction(job.key)
-        if prediction is None:
-            lines.append("predicted: nothing yet; give --time, or mark epochs")
-        else:
-            # A held job is weighed as the quota weighed it: if it ran now.
-            weighed_at = plan.start_at if plan and plan.reason is not Reason.QUOTA else now
-            mass = self._predict.mass(job, prediction, weighed_at)
-            weight = (
-                f"{format_mass(mass.mg)} ({format_mass(mass.low_mg)} to"
-                f" {format_mass(mass.high_mg)})"
-                if mass
-                else "an unknown mass, for no intensity is known"
-            )
-            lines.append(
-                f"predicted: {weight}, {format_energy(prediction.energy_j * job.tasks)},"
-                f" {format_duration(prediction.duration_s)} {prediction.explanation}"
-            )
-        for balance in self._quotas.balances(job.user, job.account, now):
-            whole = balance.budget_mg + balance.granted_mg
-            lines.append(
-                f"quota of {balance.subject}: {format_mass(balance.remaining_mg)} of"
-                f" {format_mass(whole)} left in {balance.period.name}"
-            )
-        return lines
-
-    def _plan_line(self, plan: Plan, now: int) -> str:
-        if not plan.deferred or plan.start_at <= now:
-            return f"plan: {plan.text}"
-        clock = datetime.fromtimestamp(plan.start_at, self._zone)
-        day = "" if plan.start_at - now < 86_400 else f"{clock:%Y-%m-%d} "
-        return f"plan: {plan.text}; that is at {day}{clock:%H:%M:%S}"

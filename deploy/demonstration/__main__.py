@@ -86,7 +86,7 @@ def _say_how_to_play(telling: Telling, stack: Stack) -> None:
         f"As {ADA} (or {BEN}):",
         f"  runuser -u {ADA} -- env -C {lab.home(ADA)} {environment}"
         f" CARBONSCHED_SITE={stack.site_file} bash",
-        "  csbatch --carbon-max-delay=2min --wrap 'sleep 20'; csqueue --why; csreport",
+        "  csbatch --carbon-max-delay=2min --time=1 --wrap 'sleep 20'; csqueue --why; csreport",
         "Logs:",
         f"  {lab.log}",
         "To stop it and clean up:",
