@@ -80,6 +80,14 @@ class Cluster(Protocol):
         """
         ...
 
+    def runs(self, job_ids: Sequence[int]) -> Sequence[Job]:
+        """Every run of these ids in the accounting database, whenever it was.
+
+        Jobs that were cancelled while they waited for a time still ahead are in no interval of
+        :meth:`history`, but they are here.
+        """
+        ...
+
     def nodes(self) -> Sequence[Node]:
         """The nodes and whether they can take work."""
         ...

@@ -77,6 +77,21 @@ class CommandLineCluster:
         ids = history.job_ids(text, history.FIELDS, delimiter)
         return history.read_history(self._name, text, delimiter, self._restarts(ids))
 
+    def runs(self, job_ids: Sequence[int]) -> Sequence[Job]:
+        """All that the database knows of these ids, whenever it was.
+
+        Raises:
+            ClusterError: sacct failed.
+        """
+        found: list[Job] = []
+        for first in range(0, len(job_ids), _IDS_A_CALL):
+            some = ",".join(str(one) for one in job_ids[first : first + _IDS_A_CALL])
+            delimiter = new_delimiter()
+            text = self._sacct(history.FIELDS, delimiter, "-j", some)
+            counts = history.count_restarts(history.read_runs(text, delimiter, history.FIELDS))
+            found += history.read_history(self._name, text, delimiter, counts)
+        return found
+
     def nodes(self) -> Sequence[Node]:
         """The nodes and whether they can take work.
 

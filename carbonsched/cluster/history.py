@@ -62,10 +62,10 @@ def format_time(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def read_runs(text: str, delimiter: str) -> list[Run]:
-    """Rows of :data:`RUN_FIELDS`; what is no job row is left out."""
+def read_runs(text: str, delimiter: str, names: Sequence[str] = RUN_FIELDS) -> list[Run]:
+    """Rows of fields that hold :data:`RUN_FIELDS`; what is no job row is left out."""
     runs = []
-    for record in read_records(text, RUN_FIELDS, delimiter):
+    for record in read_records(text, names, delimiter):
         job_id, submitted_at = whole(record["JobIDRaw"]), instant_at(record["Submit"])
         if job_id is not None and submitted_at is not None:
             runs.append(

@@ -53,11 +53,12 @@ class AdoptJobs:
         now = self._clock.now()
         current = managed.cluster.jobs()
         open_before = {known.job.key for known in self._ledger.jobs.open(managed.name)}
-        since = self._looked_until.get(managed.name, now - LOOK_BACK_S) - OVERLAP_S
         vanished = open_before - {job.key for job in current}
-        if vanished:
-            since = min(since, *(key.submitted_at for key in vanished))
-        past = managed.cluster.history(since, now + 1)
+        since = self._looked_until.get(managed.name, now - LOOK_BACK_S) - OVERLAP_S
+        past = [
+            *managed.cluster.history(since, now + 1),
+            *managed.cluster.runs(sorted({key.job_id for key in vanished})),
+        ]
         with self._ledger.transaction():
             for job in past:
                 if job.ended:

@@ -23,7 +23,7 @@ from carbonsched.planning import (
     plan,
 )
 from carbonsched.ports import Clock
-from carbonsched.services.gate import QUOTA_NOTE
+from carbonsched.services.gate import QUOTA_NOTE, quota_note
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.quotas import Quotas
@@ -130,7 +130,8 @@ class PlanStarts:
         starts_now = one.start_at <= now
         if (starts_now and begin_at <= now) or (not starts_now and begin_at == one.start_at):
             return 0
-        note = f"{QUOTA_NOTE if one.reason is Reason.QUOTA else NOTE}: {one.text}"
+        held = one.reason is Reason.QUOTA
+        note = quota_note(one.text, one.start_at) if held else f"{NOTE}: {one.text}"
         try:
             managed.cluster.set_start(job.key.job_id, one.start_at, note)
         except ClusterRefusedError as error:

@@ -119,7 +119,8 @@ class SettleJobs:
         readings = self.readings(job)
         priced = self.priced(managed, readings)
         charged_mg = self._charge(job, priced, now)
-        elapsed_s = (job.ended_at if job.ended_at is not None else now) - (job.started_at or now)
+        # How much of a job is covered can be told once it has ended.
+        elapsed_s = job.ended_at - job.started_at if job.ended_at and job.started_at else 0
         covered = [(one.quality, one.present_ms / 1000) for one in readings]
         quality, coverage = quality_of(elapsed_s, job.node_count, covered)
         whole = covered_in_full(elapsed_s, job.node_count, sum(node_s for _, node_s in covered))
@@ -135,7 +136,7 @@ class SettleJobs:
                 energy_j=total_j if readings else None,
                 mg=charged_mg if priced.segments else None,
                 quality=quality,
-                coverage=coverage if readings else None,
+                coverage=coverage if readings and job.ended else None,
                 provisional=not final or any(piece.info.static for piece in priced.pieces),
                 final=final,
                 mg_per_kwh=_mean_intensity(priced),

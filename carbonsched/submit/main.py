@@ -6,6 +6,7 @@ the daemon (an HTTP client, MUNGE) is loaded while sbatch waits for slurmctld.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ from carbonsched.submit.script import ScriptHead, find_script, read_head, scan
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run csbatch; the exit status is sbatch's, or 64 for a wrong option of ours."""
+    if argv is None:  # a process of its own: it ends before collecting garbage could pay
+        gc.disable()
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except CarbonschedError as error:

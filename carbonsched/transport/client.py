@@ -48,8 +48,9 @@ class Client:
             response = connection.getresponse()
             text = self._whole(response)
         except (OSError, UnicodeError, http.client.HTTPException) as error:
+            why = " ".join(str(error).split())  # it may quote what the other side has sent
             raise DaemonError(
-                f"the carbonsched daemon at {self._host}:{self._port} does not answer ({error})"
+                f"the carbonsched daemon at {self._host}:{self._port} does not answer ({why})"
             ) from None
         finally:
             connection.close()

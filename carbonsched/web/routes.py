@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from carbonsched.errors import RequestError
 from carbonsched.model.directives import Directives
 from carbonsched.model.energy import MAX_WHOLE
 from carbonsched.transport.munge import Caller
 from carbonsched.web.backend import Backend, JobQuery, ReportQuery
+
+
+def _utf8(text: str) -> str:
+    text.encode()  # JSON can write half characters, which nothing else can
+    return text
+
+
+Text = Annotated[str, AfterValidator(_utf8)]
 
 
 class Readings(BaseModel):
@@ -26,7 +34,7 @@ class Adoption(BaseModel):
     """A job just submitted, and what its owner asks."""
 
     model_config = ConfigDict(extra="forbid")
-    cluster: str
+    cluster: Text
     job_id: int = Field(ge=1, le=MAX_WHOLE)
     directives: dict[str, Any]
 
@@ -35,10 +43,10 @@ class GrantRequest(BaseModel):
     """A change of a subject's budget."""
 
     model_config = ConfigDict(extra="forbid")
-    subject: str
+    subject: Text
     month: str | None = None
     mg: int = Field(ge=-MAX_WHOLE, le=MAX_WHOLE)
-    reason: str = Field(min_length=1, max_length=1000)
+    reason: Text = Field(min_length=1, max_length=1000)
 
 
 def _caller(request: Request) -> Caller:

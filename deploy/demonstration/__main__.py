@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import signal
 import sys
 import tempfile
@@ -42,8 +43,8 @@ def main() -> int:
 
 def _run(telling: Telling, reports: Path, *, keep: bool) -> int:
     programs = Path(sys.executable).parent
-    folder = Path(tempfile.mkdtemp(prefix="carbonsched-demo-", dir="/var/tmp")) / "lab"
-    folder.parent.chmod(0o755)
+    # A name that nobody can guess, in a place that every user can reach.
+    folder = Path("/var/tmp", f"carbonsched-demo-{secrets.token_hex(8)}")  # noqa: S108
     lab = Lab(
         LabConfig(
             directory=folder,
@@ -72,7 +73,6 @@ def _run(telling: Telling, reports: Path, *, keep: bool) -> int:
         if not kept:
             telling.chapter("Stopping")
             lab.stop()
-            folder.parent.rmdir()
             telling.step("everything that was started is stopped; users, cgroups, files are gone")
 
 

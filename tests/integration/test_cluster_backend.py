@@ -14,7 +14,7 @@ from carbonsched.errors import ClusterUnavailableError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 
-from cluster_contract import ClusterContract  # noqa: E402  # found through the line above
+from cluster_contract import ClusterContract  # found through the line above
 
 pytestmark = pytest.mark.cluster
 
@@ -93,7 +93,7 @@ def test_a_controller_that_is_away_is_unavailable_and_comes_back(lab):
     slurmctld = lab.processes.get("slurmctld").pid
     os.kill(slurmctld, 19)  # SIGSTOP: it accepts connections and answers nobody
     try:
-        with pytest.raises(ClusterUnavailableError, match="^[^\n]+$"):
+        with pytest.raises(ClusterUnavailableError, match=r"^[^\n]+$"):
             cluster.jobs()
     finally:
         os.kill(slurmctld, 18)

@@ -181,7 +181,7 @@ def test_wait_tells_the_daemon_before_the_job_has_ended(csbatch, listener, lab):
 
     def submit():
         outcome["done"] = csbatch(
-            "--wait", "--carbon-now", "--wrap", "sleep 5; exit 7", check=False
+            "--carbon-now", "--wait", "--wrap", "sleep 5; exit 7", check=False
         )
 
     thread = threading.Thread(target=submit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import time
 
 import pytest
@@ -20,7 +21,6 @@ def cluster(lab):
 @pytest.fixture
 def quota(lab):
     """Writes the snapshot as the daemon does, atomically; it is gone after the test."""
-    import pwd
 
     def write(*lines, valid_s=600, end_s=5000, rate=1000):
         now = int(time.time())

@@ -67,8 +67,7 @@ class Grid:
         self._changes = [one for one in self._changes if one[0] < changes[0][0]] + changes
         ends = [start for start, _ in changes[1:]] + [changes[0][0] + reach_s]
         rows = [
-            f"{issued_at},{start},{end},{g}"
-            for (start, g), end in zip(changes, ends, strict=True)
+            f"{issued_at},{start},{end},{g}" for (start, g), end in zip(changes, ends, strict=True)
         ]
         self._replace("forecasts.csv", "\n".join(["issued,start,end,g_per_kwh", *rows, ""]))
         slots = range(self.began_at, self._slot(time.time()) + 3600, self.slot_s)
@@ -146,7 +145,9 @@ class Trial:
 
     def _wait_forecast(self) -> None:
         newest = "SELECT MAX(issued_at) AS at FROM forecasts"
-        issued_at = int((self.grid.folder / "forecasts.csv").read_text().split("\n")[1].split(",")[0])
+        issued_at = int(
+            (self.grid.folder / "forecasts.csv").read_text().split("\n")[1].split(",")[0]
+        )
         self.until(lambda: self.one(newest)["at"] >= issued_at, "the forecast in the archive")
 
     # Jobs
@@ -242,7 +243,9 @@ class Trial:
         health: dict[str, Any] = self.ask("GET", "/v1/health").document
         return health
 
-    def carbonsched(self, *argv: str | Path, user: str = "slurm") -> subprocess.CompletedProcess[str]:
+    def carbonsched(
+        self, *argv: str | Path, user: str = "slurm"
+    ) -> subprocess.CompletedProcess[str]:
         """A subcommand with its exit status."""
         command = [self.programs / "carbonsched", *argv]
         return self.lab.run_as(user, command, cwd=Path("/"), check=False)

@@ -84,7 +84,7 @@ def test_nobody_there_is_unavailable(slurm, said):
         lambda: cluster.history(0, 10),
         lambda: cluster.set_start(7, 2000, "note"),
     ):
-        with pytest.raises(ClusterUnavailableError, match="^[^\n]+$"):
+        with pytest.raises(ClusterUnavailableError, match=r"^[^\n]+$"):
             call()
 
 
@@ -138,7 +138,7 @@ def test_broken_json_falls_back_for_that_once(slurm):
 
 
 def test_any_other_failure_is_one_line(slurm):
-    with pytest.raises(ClusterError, match="^sacct: it broke$"):
+    with pytest.raises(ClusterError, match=r"^sacct: it broke$"):
         slurm(sacct="echo it broke >&2; echo twice >&2; exit 1").history(0, 10)
 
 

@@ -89,7 +89,11 @@ class StandInSlurm:
         return self.present.get(job_id)
 
     def history(self, since_at, until_at):
-        return [job for job in self.past if (job.ended_at or 0) >= since_at]
+        there = [job for job in self.past if (job.eligible_at or 0) < until_at]
+        return [job for job in there if (job.ended_at or 0) >= since_at]
+
+    def runs(self, job_ids):
+        return [job for job in self.past if job.key.job_id in job_ids]
 
     def nodes(self):
         return [Node(name=f"n{number}", cpus=8, available=True) for number in (1, 2)]

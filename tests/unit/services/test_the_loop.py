@@ -106,7 +106,8 @@ def test_an_exhausted_quota_holds_a_job_to_the_next_month_and_a_grant_frees_it(m
     site.round()
     _, start_at, note = site.slurm.moves[-1]
     assert start_at == site.quotas.period_end(START)
-    assert note.startswith("carbonsched:quota")
+    assert note.startswith("carbonsched:quota ")
+    assert f"(until={start_at})" in note
     assert "user:ada" in note
 
     site.quotas.grant("user:ada", None, 10**9, "conference deadline", "root", site.clock.now())
@@ -390,3 +391,16 @@ def test_a_job_is_not_final_before_its_last_segment_has_come(site):
     site.deliver(segments[-1])
     site.round()
     assert site.ledger.entries.settlement(job.key).final
+
+
+def test_a_job_cancelled_while_it_waited_for_a_far_time_leaves_the_queue(make_site):
+    site = make_site(ada=1000)
+    site.actual(START - HOUR, 400)
+    site.forecast(*[400] * 6)
+    site.slurm.submit(directives=Directives())
+    site.round()
+    assert site.slurm.present[1].eligible_at > START + 86_400
+    site.slurm.end(1, "CANCELLED")
+    site.clock.at += 600
+    site.round()
+    assert site.views.queue("ada")["jobs"] == []

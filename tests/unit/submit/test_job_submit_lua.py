@@ -212,8 +212,8 @@ def test_only_root_and_slurm_may_move_a_job_that_waits_for_its_quota_earlier(gat
         "modify({begin_time=100}, {admin_comment='JS1:abc'}, 1000)\n"
         "modify({begin_time=100}, {}, 1000)\n"
     )
-    assert lines[0] == "user " + (
-        "carbonsched: this job waits for its carbon quota's next period;"
+    assert lines[0] == (
+        "user carbonsched: this job waits for its carbon quota's next period;"
         " ask an operator for a grant (carbonsched quota grant)"
     )
     assert lines[1:] == ["modify 2002", *["modify 0"] * 5]

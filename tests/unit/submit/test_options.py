@@ -68,7 +68,7 @@ def test_every_option_is_read_in_both_forms():
     ],
 )
 def test_a_wrong_option_is_one_line_with_the_remedy(words, message):
-    with pytest.raises(RequestError, match="^[^\n]*$") as caught:
+    with pytest.raises(RequestError, match=r"^[^\n]*$") as caught:
         read(*words)
     assert message in str(caught.value)
     assert caught.value.exit_status == 64

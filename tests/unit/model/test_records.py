@@ -1,0 +1,89 @@
+"""Predictions, plans, quotas and jobs keep to what they promise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbonsched.model.job import ACTIVE_STATES, PENDING_STATES, Job, JobKey
+from carbonsched.model.plan import Plan, Reason
+from carbonsched.model.prediction import Prediction, PredictionSource
+from carbonsched.model.quota import Balance, Period, Subject
+
+KEY = JobKey(cluster="lab", job_id=12, submitted_at=1000, restarts=0)
+JOB = Job(
+    key=KEY, uid=1001, user="ada", account="physics", partition="main", name="t", state="PENDING"
+)
+GUESS = Prediction(
+    source=PredictionSource.LIMITS, samples=0, duration_s=60, duration_low_s=30,
+    duration_high_s=90, energy_j=10, energy_low_j=5, energy_high_j=20, method="m", explanation="e",
+)  # fmt: skip
+PLAN = Plan(
+    key=KEY, made_at=1000, start_at=5000, baseline_at=1000, latest_at=9000,
+    reason=Reason.CLEANER, text="later", expected_mg=70, baseline_mg=100,
+)  # fmt: skip
+
+
+@given(st.lists(st.integers(-5, 100), min_size=3, max_size=3))
+def test_a_prediction_lies_within_its_interval(values):
+    low, middle, high = values
+    as_duration = {"duration_low_s": low, "duration_s": middle, "duration_high_s": high}
+    as_energy = {"energy_low_j": low, "energy_j": middle, "energy_high_j": high}
+    for fields, least in ((as_duration, 1), (as_energy, 0)):
+        if least <= low <= middle <= high:
+            assert replace(GUESS, **fields)
+        else:
+            with pytest.raises(ValueError, match="outside its interval"):
+                replace(GUESS, **fields)
+
+
+def test_a_plan_says_what_it_saves_where_that_is_known():
+    assert (PLAN.deferred, PLAN.saved_mg) == (True, 30)
+    assert replace(PLAN, expected_mg=130).saved_mg == -30
+    assert replace(PLAN, baseline_mg=None).saved_mg is None
+    assert replace(PLAN, expected_mg=None).saved_mg is None
+    assert not replace(PLAN, start_at=1000).deferred
+
+
+@given(*[st.integers(-(10**12), 10**12)] * 4)
+def test_what_remains_is_budget_and_grants_less_charges_and_reservations(a, b, c, d):
+    period = Period(name="2026-11", start_at=0, end_at=1)
+    balance = Balance(
+        subject=Subject(kind="user", name="ada"), period=period, budget_mg=a, granted_mg=b,
+        charged_mg=c, reserved_mg=d,
+    )  # fmt: skip
+    assert balance.remaining_mg == a + b - c - d
+    assert str(balance.subject) == "user:ada"
+
+
+def test_a_period_has_a_length():
+    with pytest.raises(ValueError, match="ends after"):
+        Period(name="x", start_at=5, end_at=5)
+
+
+@pytest.mark.parametrize("state", sorted(PENDING_STATES | ACTIVE_STATES | {"COMPLETED", "FAILED"}))
+def test_a_job_is_pending_active_or_ended(state):
+    job = replace(JOB, state=state)
+    assert [job.pending, job.active, job.ended].count(True) == 1
+
+
+def test_a_run_that_a_requeue_ended_has_ended():
+    assert replace(JOB, state="REQUEUED", started_at=1000, ended_at=1100).ended
+    assert replace(JOB, state="REQUEUED").pending
+
+
+def test_keys_and_ids_as_people_see_them():
+    assert str(KEY) == "lab/12@1000"
+    assert str(replace(KEY, restarts=2)) == "lab/12+2@1000"
+    assert JOB.shown_id == "12"
+    assert replace(JOB, array_job_id=9, array_task="[4-9]").shown_id == "9_[4-9]"
+
+
+def test_a_job_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match=r"lab/12@1000 ends before"):
+        replace(JOB, started_at=1000, ended_at=999)
+    with pytest.raises(ValueError, match="0 tasks"):
+        replace(JOB, tasks=0)
