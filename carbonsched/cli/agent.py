@@ -19,6 +19,11 @@ from carbonsched.transport.munge import Munge
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    parser.epilog = (
+        "example:\n  carbonsched agent --site /etc/carbonsched/site.json\n\n"
+        "It runs as root on each compute node, stops cleanly on SIGTERM, and keeps what it has\n"
+        "metered in its spool until the daemon has it."
+    )
     here = os.environ.get("SLURMD_NODENAME") or socket.gethostname().split(".", 1)[0]
     parser.add_argument("--node", default=here, help="this node's name in Slurm (%(default)s)")
     parser.add_argument(

@@ -13,6 +13,12 @@ from carbonsched.errors import CarbonschedError, ConfigError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's actions."""
+    parser.epilog = (
+        "examples:\n"
+        "  carbonsched config example > carbonsched.yaml\n"
+        "  carbonsched config check carbonsched.yaml\n"
+        "  carbonsched config compile carbonsched.yaml -o /etc/carbonsched/site.json"
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     check = actions.add_parser(
         "check", help="name everything that is wrong with a configuration", allow_abbrev=False

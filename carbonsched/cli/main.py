@@ -12,7 +12,7 @@ from carbonsched.cli.common import Parser, guarded
 from carbonsched.errors import RequestError
 
 _COMMANDS = {
-    "config": "check, show an example of, compile or document the site's configuration",
+    "config": "check, exemplify, compile or document the site's configuration",
     "daemon": "run the daemon: API and ticks",
     "tick": "run one of the daemon's ticks once, now",
     "agent": "run a node's agent: meter, attribute, deliver",

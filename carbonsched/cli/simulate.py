@@ -25,8 +25,13 @@ _QUIET_S = 2.0
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments and what runs it."""
     parser.description = (
-        "Replay a trace of jobs against recorded carbon intensities and the forecasts that had"
-        " been issued, and compare policies. Needs no Slurm."
+        "Replay a trace of jobs against recorded carbon intensities and the forecasts\n"
+        "that had been issued, and compare policies. Needs no Slurm."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  carbonsched simulate example\n"
+        "  carbonsched simulate example --policy carbon --chart simulation.html"
     )
     parser.add_argument(
         "scenario", metavar="SCENARIO", help="scenario folder, or 'example' for the shipped one"

@@ -132,8 +132,9 @@ class JobTable:
         self._jobs.append(run)
 
     def _end(self, event: Event) -> None:
+        """Close the run that is open; the epilog of one that was requeued has the next number."""
         for job in reversed(self._jobs):
-            same_run = job.restarts == event.restarts or not job.announced
+            same_run = job.restarts <= event.restarts or not job.announced
             if job.job_id == event.job_id and same_run and job.end_ns is None:
                 job.end_ns = event.at_ns
                 return

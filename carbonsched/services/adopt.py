@@ -33,7 +33,7 @@ class AdoptJobs:
 
     def run(self) -> int:
         """One look at every cluster; returns how many jobs are pending or active."""
-        return sum(self._follow(managed) for managed in self._clusters)
+        return self._clusters.each(self._follow)
 
     def one(self, cluster: str, job_id: int, directives: Directives, uid: int) -> KnownJob:
         """Adopt a job just submitted.
@@ -119,11 +119,14 @@ class AdoptJobs:
     def _owners_begin(self, job: Job, asked: Directives | None) -> int | None:
         """The begin time that the job came with, unless it is csbatch's lease.
 
-        A requeued job's begin is Slurm's own delay of two minutes, and nobody's wish.
+        A requeued job's begin is Slurm's own delay of two minutes, which is to be kept: where a job
+        comes back to a node sooner, slurmd does not run the prolog again.
         """
         eligible_at, submitted_at = job.eligible_at, job.key.submitted_at
-        if not job.pending or eligible_at is None or job.key.restarts:
+        if not job.pending or eligible_at is None:
             return None
+        if job.key.restarts:
+            return eligible_at
         if job.admin_comment.startswith(QUOTA_NOTE):
             return owners_begin_in(job.admin_comment)
         delay_s = eligible_at - submitted_at

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from carbonsched.errors import RequestError
+from carbonsched.errors import ClusterError, ClusterUnavailableError, RequestError
 from carbonsched.model.hostlist import expand
 from carbonsched.ports import Cluster
 from carbonsched.site import NodeClass
@@ -45,6 +45,23 @@ class Clusters:
 
     def __iter__(self) -> Iterator[ManagedCluster]:
         return iter(self._by_name.values())
+
+    def each(self, work: Callable[[ManagedCluster], int]) -> int:
+        """The sum of what some work gives for each cluster.
+
+        Raises:
+            ClusterUnavailableError: the clusters that did not answer, once all have been tried.
+        """
+        done = 0
+        problems: list[str] = []
+        for managed in self:
+            try:
+                done += work(managed)
+            except ClusterError as error:
+                problems.append(f"cluster {managed.name}: {error}")
+        if problems:
+            raise ClusterUnavailableError("; ".join(problems))
+        return done
 
     def find(self, name: str) -> ManagedCluster | None:
         """One cluster, ``None`` where the site does not (or no longer) manage it."""

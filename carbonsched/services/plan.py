@@ -55,7 +55,7 @@ class PlanStarts:
 
     def run(self) -> int:
         """Plan every cluster; returns how many jobs were moved."""
-        return sum(self.cluster(managed) for managed in self._clusters)
+        return self._clusters.each(self.cluster)
 
     def cluster(self, managed: ManagedCluster) -> int:
         """Plan one cluster's waiting jobs together; returns how many were moved."""

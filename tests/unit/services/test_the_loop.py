@@ -323,7 +323,16 @@ def test_a_requeued_run_is_its_own_job_with_the_same_directives(site):
     site.round()
     known = site.ledger.jobs.get(again.key)
     assert known.directives == Directives(epochs=5)
-    assert known.begin_at is None
+    assert known.begin_at == site.clock.at + 120
+    assert site.slurm.moves == []
+
+
+def test_a_requeued_job_that_still_cleans_up_is_no_run_of_its_own(site):
+    job = site.slurm.submit(comment="mine")
+    site.round()
+    site.slurm.present[1] = replace(job, key=replace(job.key, restarts=1), state="COMPLETING")
+    site.round()
+    assert [known.job.key.restarts for known in site.ledger.jobs.select()] == [0]
 
 
 def test_the_queue_shows_plans_of_one_user_only(site):

@@ -1,0 +1,93 @@
+"""Fetching: a zone that fails keeps neither the others nor the archive from anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from carbonsched.errors import ProviderRefusedError, ProviderUnavailableError
+from carbonsched.intensity.chain import Chain
+from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
+from carbonsched.services.fetch import FetchIntensity
+
+HOUR = 3600
+
+
+class Provider:
+    """Tells one value for every past hour and a forecast of two, or fails."""
+
+    def __init__(self, zone, clock, value=300_000, name="grid") -> None:
+        self.info = SeriesInfo(provider=name, zone=zone)
+        self.clock, self.value = clock, value
+        self.actual_error = self.forecast_error = None
+
+    def actual(self, start_at, end_at):
+        if self.actual_error:
+            raise self.actual_error
+        starts = range(start_at - start_at % HOUR, end_at - HOUR + 1, HOUR)
+        points = tuple(Point(at, at + HOUR, self.value) for at in starts)
+        return IntensitySeries(info=self.info, fetched_at=self.clock.now(), points=points)
+
+    def forecast(self, now):
+        if self.forecast_error:
+            raise self.forecast_error
+        issued_at = now - now % HOUR
+        points = tuple(Point(issued_at + n * HOUR, issued_at + (n + 1) * HOUR, n) for n in (0, 1))
+        return Forecast(info=self.info, issued_at=issued_at, points=points)
+
+
+@pytest.fixture
+def zones(site):
+    return {zone: Provider(zone, site.clock) for zone in ("DE", "FR", "GB")}
+
+
+@pytest.fixture
+def fetch(site, zones):
+    chains = {zone: Chain(zone, [provider], site.clock) for zone, provider in zones.items()}
+    return FetchIntensity(chains, site.ledger, site.clock, HOUR)
+
+
+def test_every_zone_is_fetched_and_nothing_twice(site, fetch):
+    assert fetch.run() == "144 new values, 3 new forecasts"
+    assert fetch.run() == "0 new values, 0 new forecasts"
+    site.clock.at += HOUR
+    assert fetch.run() == "3 new values, 3 new forecasts"
+
+
+@pytest.mark.parametrize("broken", ["actual_error", "forecast_error"])
+def test_a_zone_that_fails_is_named_once_all_have_been_asked(site, fetch, zones, broken):
+    setattr(zones["FR"], broken, ProviderUnavailableError("grid: timed out after 10 s"))
+    with pytest.raises(ProviderUnavailableError, match=r"^zone FR: grid: timed out after 10 s$"):
+        fetch.run()
+    for zone in ("DE", "GB"):
+        assert site.ledger.archive.actuals(zone, 0, site.clock.at)
+        assert site.ledger.archive.forecast(zone, site.clock.at)
+    known = site.ledger.archive.actuals("FR", 0, site.clock.at)
+    assert bool(known) is (broken == "forecast_error")
+
+
+def test_what_is_archived_outlives_the_provider(site, fetch, zones):
+    fetch.run()
+    before = site.ledger.archive.actuals("FR", 0, site.clock.at)
+    zones["FR"].actual_error = zones["FR"].forecast_error = ProviderRefusedError("wrong key")
+    with pytest.raises(ProviderUnavailableError, match="wrong key"):
+        fetch.run()
+    assert site.ledger.archive.actuals("FR", 0, site.clock.at) == before
+    assert site.ledger.archive.forecast("FR", site.clock.at) is not None
+
+
+def test_a_provider_that_recovers_is_well_again(site, fetch, zones):
+    zones["FR"].actual_error = ProviderUnavailableError("grid: HTTP 500")
+    with pytest.raises(ProviderUnavailableError):
+        fetch.run()
+    zones["FR"].actual_error = None
+    site.clock.at += 2000
+    assert fetch.run().startswith("48 new values")
+
+
+def test_a_revision_is_told_as_new_and_counts(site, fetch, zones):
+    fetch.run()
+    zones["GB"].value = 310_000
+    site.clock.at += 60
+    assert fetch.run() == "48 new values, 0 new forecasts"
+    (series,) = site.ledger.archive.actuals("GB", 0, site.clock.at)
+    assert {point.mg_per_kwh for point in series.points} == {310_000}
