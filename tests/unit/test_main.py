@@ -12,6 +12,11 @@ from carbonsched.cli.main import main
 COMMANDS = ["config", "daemon", "tick", "agent", "quota", "simulate"]
 
 
+@pytest.fixture(autouse=True)
+def ordinary_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def leave(*arguments):
     """The status with which the command ends, by returning or by argparse's way out."""
     try:
@@ -36,6 +41,7 @@ def test_each_command_helps_itself_with_an_example(name, capsys):
     shown = capsys.readouterr().out
     assert re.search(rf"^  carbonsched {name} ", shown, re.MULTILINE), shown
     assert "example" in shown
+    assert all(len(line) <= 100 for line in shown.splitlines())
 
 
 def test_the_version_is_the_packages(capsys):
@@ -53,7 +59,8 @@ def test_another_command_is_one_line(name, capsys):
 
 def test_an_unknown_command_is_named(capsys):
     assert leave("deamon") == 64
-    assert capsys.readouterr().err == "carbonsched: unknown command 'deamon'; see --help\n"
+    shown = capsys.readouterr().err
+    assert shown == "carbonsched: unknown command 'deamon'; see 'carbonsched --help'\n"
 
 
 @pytest.mark.parametrize("arguments", [["daemon", "--colour"], ["tick"], ["tick", "sweep"]])
