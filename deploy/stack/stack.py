@@ -50,7 +50,8 @@ class Stack:
 
     def start_daemon(self) -> None:
         """As user slurm: an ordinary operator's rights are enough."""
-        argv = [self._programs / "carbonsched", "daemon", "--config", self.config_file]
+        program = self._programs / "carbonsched"
+        argv: list[str | Path] = [program, "daemon", "--config", self.config_file]
         self.lab.start_process(DAEMON, argv, {"PYTHONUNBUFFERED": "1"}, user="slurm")
         self.wait_daemon()
 
@@ -60,7 +61,8 @@ class Stack:
 
     def start_agent(self, node: str) -> None:
         """As root, like slurmd."""
-        argv = [self._programs / "carbonsched", "agent", "--node", node, "--site", self.site_file]
+        program = self._programs / "carbonsched"
+        argv: list[str | Path] = [program, "agent", "--node", node, "--site", self.site_file]
         name = f"agent-{node}"
         self.lab.start_process(name, argv, {"PYTHONUNBUFFERED": "1"}, user="root")
         marks = self.lab.spool / node / "agent.sock"
@@ -106,7 +108,8 @@ class Stack:
                 health = json.load(answer)
         except (OSError, ValueError):
             return False
-        return {"intensity", "adopt", "plan", "settle", "quota"} <= health["ticks"].keys()
+        seen = set(health["ticks"])
+        return seen >= {"intensity", "adopt", "plan", "settle", "quota"}
 
     def _yaml(self) -> str:
         hour_s = self.settings.hour_s

@@ -27,7 +27,8 @@ def munge_socket():
         socket = base / "munge.socket"
         process = subprocess.Popen(
             [
-                munged, "--foreground", "--force", f"--socket={socket}", f"--key-file={base / 'key'}",
+                munged, "--foreground", "--force",
+                f"--socket={socket}", f"--key-file={base / 'key'}",
                 f"--pid-file={base / 'pid'}", f"--log-file={base / 'log'}",
                 f"--seed-file={base / 'seed'}",
             ],
