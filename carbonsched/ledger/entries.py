@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from carbonsched.ledger.database import LedgerFile
 from carbonsched.ledger.jobs import KEY_MATCH
@@ -139,12 +139,17 @@ class EntryTable:
             period=period, user=user, account=account,
         )  # fmt: skip
 
-    def users_charged(self, period: str) -> list[str]:
-        """Everybody with an entry in the period."""
+    def sums(self, kind: Literal["user", "account"], period: str) -> dict[str, tuple[int, int]]:
+        """What everybody with an entry in the period has been charged, and has reserved."""
+        column = _COLUMN[kind]
         rows = self._file.rows(
-            "SELECT DISTINCT user FROM entries WHERE period = :period ORDER BY user", period=period
+            f"SELECT {column} AS name,"
+            f" COALESCE(SUM(mg) FILTER (WHERE kind IN {_CHARGES}), 0) AS charged_mg,"
+            f" COALESCE(SUM(mg) FILTER (WHERE kind IN {_HOLDS}), 0) AS reserved_mg"
+            f" FROM entries WHERE period = :period GROUP BY {column}",
+            period=period,
         )
-        return [row["user"] for row in rows]
+        return {row["name"]: (row["charged_mg"], row["reserved_mg"]) for row in rows}
 
     def add_grant(self, grant: Grant) -> None:
         """Append a grant; grants are never changed, only answered by another."""

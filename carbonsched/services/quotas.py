@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from carbonsched.accounting import Budgets, admit, current_period, period, subjects_of
@@ -110,12 +112,35 @@ class Quotas:
         return found
 
     def limited(self, now: int) -> list[Balance]:
-        """Everybody who has a budget and is known by name this month."""
-        users = {*self._budgets.users, *self._ledger.entries.users_charged(self._period(now).name)}
-        subjects = [Subject(kind="user", name=name) for name in sorted(users)]
-        subjects += [Subject(kind="account", name=name) for name in sorted(self._budgets.accounts)]
-        found = (self.balance(subject, now) for subject in subjects)
-        return [balance for balance in found if balance is not None]
+        """Everybody who has a budget and is known by name this month, users first."""
+        month = self._period(now)
+        granted: dict[str, int] = defaultdict(int)
+        for grant in self._ledger.entries.grants(month.name):
+            granted[grant.subject] += grant.mg
+        return [
+            Balance(
+                subject=subject,
+                period=month,
+                budget_mg=budget_mg,
+                granted_mg=granted[str(subject)],
+                charged_mg=charged_mg,
+                reserved_mg=reserved_mg,
+            )
+            for subject, (charged_mg, reserved_mg) in self._sums(month, granted)
+            if (budget_mg := self._budgets.budget_mg(subject)) is not None
+        ]
+
+    def _sums(
+        self, month: Period, granted: Iterable[str]
+    ) -> Iterator[tuple[Subject, tuple[int, int]]]:
+        """What each subject has been charged and has reserved, in one query for each kind."""
+        named = [parse_subject(text) for text in granted]
+        users = self._ledger.entries.sums("user", month.name)
+        for name in sorted({*self._budgets.users, *users, *_names(named, "user")}):
+            yield Subject(kind="user", name=name), users.get(name, (0, 0))
+        accounts = self._ledger.entries.sums("account", month.name)
+        for name in sorted(self._budgets.accounts):
+            yield Subject(kind="account", name=name), accounts.get(name, (0, 0))
 
     def grants(self, now: int) -> list[Grant]:
         """This month's grants."""
@@ -141,3 +166,7 @@ def parse_subject(text: str) -> Subject:
     if kind == "account" and name:
         return Subject(kind="account", name=name)
     raise RequestError(f"{text!r} is neither user:NAME nor account:NAME")
+
+
+def _names(subjects: Iterable[Subject], kind: str) -> set[str]:
+    return {subject.name for subject in subjects if subject.kind == kind}

@@ -120,7 +120,9 @@ def test_a_jobs_charges_are_told_by_the_month_of_use(ledger):
     (row,) = ledger.entries.charges("2026-11", None, "physics")
     assert (row["job_id"], row["mg"], row["energy_j"]) == (1, 50, 300)
     assert ledger.entries.charges("2026-11", "ben", None) == []
-    assert ledger.entries.users_charged("2026-11") == ["ada"]
+    assert ledger.entries.sums("user", "2026-11") == {"ada": (50, 500)}
+    assert ledger.entries.sums("account", "2026-11") == {"physics": (50, 500)}
+    assert ledger.entries.sums("user", "2026-10") == {}
 
 
 def test_grants_add_to_their_month_only(ledger):

@@ -13,6 +13,7 @@ import pytest
 from carbonsched.accounting import Budgets
 from carbonsched.errors import ExternalError
 from carbonsched.model.directives import Directives
+from carbonsched.model.quota import Subject
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.snapshot import PublishSnapshot, SnapshotFile
 
@@ -155,3 +156,18 @@ def test_a_place_that_cannot_be_written_is_one_line_and_keeps_the_old_file(publi
         with pytest.raises(ExternalError, match="No space left"):
             snapshot.run()
         assert (tmp_path / "there").read_text("ascii") == "old"
+
+
+def test_it_agrees_with_each_balance_and_lists_who_has_only_a_grant(publish, tmp_path):
+    site, snapshot = publish(default=9000, accounts={"physics": 10**9})
+    site.forecast(*[300] * 6)
+    site.slurm.submit("ada", Directives())
+    site.round()
+    site.quotas.grant("user:ben", None, 50, "a reason", "root", site.clock.now())
+    snapshot.run()
+    _, lines = read(tmp_path / "quota")
+    left = {(kind, name): int(mg) for kind, name, _, mg in lines}
+    assert left["user", "ben"] == 9050
+    for kind, name in (("user", "ada"), ("account", "physics")):
+        balance = site.quotas.balance(Subject(kind=kind, name=name), site.clock.now())
+        assert left[kind, name] == balance.remaining_mg < balance.budget_mg
