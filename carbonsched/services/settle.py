@@ -235,9 +235,12 @@ class SettleJobs:
 
 
 def _reach_the_end(job: Job, readings: list[JobReading]) -> bool:
-    """Whether readings reach the job's end on each of its nodes; what comes after reopens it."""
+    """Whether readings reach the job's end on each of its nodes; what comes after reopens it.
+
+    Slurm tells the whole second in which the job ended, so its last reading ends after that.
+    """
     ended_at = job.ended_at
-    reached = {reading.node for reading in readings if ended_at and reading.end_at >= ended_at}
+    reached = {reading.node for reading in readings if ended_at and reading.end_at > ended_at}
     return len(reached) >= job.node_count
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "deploy"), str(Path(__file__).parent)]
 
 from lab import Lab, LabConfig, unfit  # noqa: E402  # found through the line above
-from trial import Grid, Trial  # noqa: E402
+from trial import ADA, Grid, Trial  # noqa: E402
 
 PROGRAMS = Path(sys.executable).parent
 
@@ -53,3 +53,16 @@ def trial(lab_folder):
 def stack(trial):
     """The daemon and the agents on the trial's cluster."""
     return trial.stack
+
+
+@pytest.fixture(scope="session")
+def requeued(trial):
+    """A job sent back to the queue after its first readings; Slurm holds it for two minutes."""
+    job, _ = trial.csbatch(
+        ADA, "--carbon-now", "--time=1", "--job-name=requeued", "--requeue", "--wrap", "sleep 9"
+    )
+    trial.wait_state(job, "RUNNING")
+    trial.until(lambda: trial.rows(job)[0]["energy_j"], "its first reading in the ledger")
+    trial.lab.slurm("scontrol", "requeue", str(job))
+    trial.until(lambda: trial.shown(job, "JobState") == "PENDING", "the second run to wait")
+    return job

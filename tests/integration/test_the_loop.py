@@ -18,7 +18,7 @@ ODD_NAME = """two  words 'single' "double" $HOME `id` ünï\nnext line;|&"""
 
 
 def check_evidence(trial, row):
-    """From the readings to the figures, and no entry of the ledger that the readings do not bear."""
+    """From the readings to the figures, and no entry that the readings do not bear."""
     evidence = row["evidence"]
     assert evidence
     assert sum(one["energy_j"] for one in evidence) == row["energy_j"] > 0
@@ -33,7 +33,7 @@ def check_evidence(trial, row):
 @pytest.fixture(scope="module")
 def deferred(trial):
     """Jobs that may wait, handed in together while a cleaner time lies ahead."""
-    valley_at = trial.valley(in_s=25)
+    valley_at = trial.valley(in_s=15)
     jobs = {
         "single": trial.csbatch(ADA, *LATER, "--job-name=single", "--wrap", "sleep 6"),
         "array": trial.csbatch(
@@ -56,7 +56,6 @@ def immediate(trial, deferred):
             trial.csbatch(ADA, *NOW, f"--dependency=afterok:{hello}", "--wrap", "sleep 1")[0],
         ),
         "nodes": trial.csbatch(ADA, *NOW, "--nodes=3", "--wrap", "srun sleep 4")[0],
-        "requeued": trial.csbatch(ADA, *NOW, "--requeue", "--wrap", "sleep 7")[0],
         "odd": trial.csbatch(BEN, *NOW, f"--job-name={ODD_NAME}", "--wrap", "sleep 3")[0],
         "commented": trial.csbatch(BEN, *NOW, f"--comment={ODD_NAME}", "--wrap", "sleep 3")[0],
         "plain": trial.sbatch(BEN, "--time=1", "--wrap", "sleep 4"),
@@ -67,13 +66,13 @@ def test_a_deferred_job_starts_in_the_cleaner_time_and_not_before(trial, deferre
     valley_at, jobs = deferred
     job, told = jobs["single"]
     assert "plan: " in told
-    assert "predicted: " in told
+    assert "predicted" in told
     assert trial.start_time(job) == valley_at
     assert trial.queued(job)["planned_start_at"] == valley_at
     assert trial.queued(job)["state"] == "PENDING"
     (row,) = trial.settled(job)
     assert valley_at <= row["started_at"] <= valley_at + 3
-    assert row["deferred_s"] >= 10
+    assert row["deferred_s"] >= 5
     assert row["quality"] == "modelled"
     check_evidence(trial, row)
     # The same energy at the dirty level would have weighed three times as much.
@@ -116,25 +115,6 @@ def test_a_job_of_several_nodes_is_metered_on_each(trial, immediate):
     assert row["node_count"] == 3
     assert len({one["node"] for one in row["evidence"]}) == 3
     check_evidence(trial, row)
-
-
-def test_both_runs_of_a_requeued_job_are_charged_once_each(trial, immediate):
-    job = immediate["requeued"]
-    trial.wait_state(job, "RUNNING")
-    trial.until(lambda: trial.rows(job)[0]["energy_j"], "its first reading in the ledger")
-    trial.lab.slurm("scontrol", "requeue", str(job))
-    trial.until(lambda: trial.shown(job, "Restarts") == "1", "the requeue")
-    trial.until(lambda: trial.shown(job, "JobState") == "PENDING", "the second run to wait")
-    trial.lab.slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
-    rows = trial.settled(job, runs=2)
-    assert len(rows) == 2, rows
-    first, second = rows
-    assert (first["restarts"], second["restarts"]) == (0, 1)
-    assert second["state"] == "COMPLETED"
-    assert first["ended_at"] <= second["started_at"]
-    for row in (first, second):
-        assert row["coverage"] > 0.7
-        check_evidence(trial, row)
 
 
 def test_odd_names_come_through_unharmed(trial, immediate):
@@ -219,6 +199,16 @@ def test_the_first_epochs_predict_the_whole_job(trial):
     assert prediction["energy_low_j"] <= prediction["energy_j"] <= prediction["energy_high_j"]
     epochs = "SELECT DISTINCT epoch FROM epochs WHERE job_id = :job_id"
     trial.until(lambda: len(trial.select(epochs, job_id=job)) == 8, "all eight epochs")
+
+
+def test_both_runs_of_a_requeued_job_are_charged_once_each(trial, requeued):
+    rows = trial.settled(requeued, runs=2, timeout_s=180)
+    assert [row["restarts"] for row in rows] == [0, 1]
+    assert [row["state"] for row in rows] == ["REQUEUED", "COMPLETED"]
+    assert rows[0]["ended_at"] < rows[1]["started_at"]
+    for row in rows:
+        assert row["coverage"] > 0.7
+        check_evidence(trial, row)
 
 
 def test_every_joule_of_every_node_has_an_owner(trial, immediate):

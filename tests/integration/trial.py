@@ -1,19 +1,19 @@
-"""carbonsched on a lab, under a grid whose intensity the test decides, and a look into its ledger."""
+"""carbonsched on a lab, under a grid whose intensity the tests decide; a look into its ledger."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
 import time
 import urllib.error
 import urllib.request
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
-from lab import Lab, LabConfig
+from lab import Lab, LabConfig, LabError
 from stack import SITE_FILE, Stack, StackSettings
 
 from carbonsched.transport.client import Client
@@ -37,7 +37,7 @@ class Grid:
         folder.mkdir(mode=0o755, parents=True)
         self.began_at = self._slot(time.time())
         self._changes = [(self.began_at, DIRTY)]
-        self._issued_at = 0
+        self.issued_at = 0
         self.plateau()
 
     def plateau(self, reach_s: int = _DAY_S) -> int:
@@ -61,9 +61,9 @@ class Grid:
         return next(g for start, g in reversed(self._changes) if start <= at)
 
     def _write(self, changes: list[tuple[int, int]], reach_s: int) -> int:
-        while (issued_at := int(time.time())) <= self._issued_at:
+        while (issued_at := int(time.time())) <= self.issued_at:
             time.sleep(0.05)  # two issues of one second would be one
-        self._issued_at = issued_at
+        self.issued_at = issued_at
         self._changes = [one for one in self._changes if one[0] < changes[0][0]] + changes
         ends = [start for start, _ in changes[1:]] + [changes[0][0] + reach_s]
         rows = [
@@ -138,17 +138,16 @@ class Trial:
         self._wait_forecast()
         return at
 
-    def plateau(self) -> None:
+    def plateau(self, reach_s: int = _DAY_S) -> None:
         """No reason to wait, known to the daemon."""
-        self.grid.plateau()
+        self.grid.plateau(reach_s)
         self._wait_forecast()
 
     def _wait_forecast(self) -> None:
         newest = "SELECT MAX(issued_at) AS at FROM forecasts"
-        issued_at = int(
-            (self.grid.folder / "forecasts.csv").read_text().split("\n")[1].split(",")[0]
+        self.until(
+            lambda: self.one(newest)["at"] >= self.grid.issued_at, "the forecast in the archive"
         )
-        self.until(lambda: self.one(newest)["at"] >= issued_at, "the forecast in the archive")
 
     # Jobs
 
@@ -178,7 +177,7 @@ class Trial:
 
     def queued(self, job_id: int) -> dict[str, Any]:
         """A waiting or running job's row in the queue."""
-        rows = self.api.get("/v1/queue", **{"all": 1})["jobs"]
+        rows = self.api.get("/v1/queue", all=1)["jobs"]
         found = [row for row in rows if row["job_id"] == job_id]
         return found[0] if found else {}
 
@@ -191,7 +190,7 @@ class Trial:
 
         try:
             self.until(final, f"job {job_id} to be settled", timeout_s)
-        except Exception as error:
+        except LabError as error:
             raise AssertionError(f"{error}: {json.dumps(self.rows(job_id), indent=1)}") from None
         return [row for row in self.rows(job_id) if row["started_at"] is not None]
 
@@ -243,9 +242,7 @@ class Trial:
         health: dict[str, Any] = self.ask("GET", "/v1/health").document
         return health
 
-    def carbonsched(
-        self, *argv: str | Path, user: str = "slurm"
-    ) -> subprocess.CompletedProcess[str]:
+    def carbonsched(self, *argv: str | Path, user: str = "slurm") -> CompletedProcess[str]:
         """A subcommand with its exit status."""
         command = [self.programs / "carbonsched", *argv]
         return self.lab.run_as(user, command, cwd=Path("/"), check=False)
@@ -268,7 +265,7 @@ class Trial:
         url = f"http://127.0.0.1:{self.stack.port}{path}"
         request = urllib.request.Request(url, body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - ours
                 return Answer(answer.status, json.load(answer))
         except urllib.error.HTTPError as error:
             with error:

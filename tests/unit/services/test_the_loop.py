@@ -28,8 +28,9 @@ def run_job(site, job, *, at=None, length_s=HOUR):
     started = site.clock.at
     running = site.slurm.present[job.key.job_id]
     segments = [site.segment(running, started + n * 300) for n in range(length_s // 300)]
-    site.clock.at = started + length_s
+    site.clock.at = started + length_s - 1  # the job ends within this second
     site.slurm.end(job.key.job_id)
+    site.clock.at += 1
     site.deliver(*segments)
     return started
 
