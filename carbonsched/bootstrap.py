@@ -79,7 +79,7 @@ def build(config: SiteConfig) -> Application:
     infos = {name: chain.infos for name, chain in chains.items()}
     grid = Grid(ledger.archive, infos, settle_lag_s)
     fetch = FetchIntensity(chains, ledger, clock, settle_lag_s)
-    adopt = AdoptJobs(clusters, ledger, clock, config.daemon.lease_s)
+    adopt = AdoptJobs(clusters, ledger, clock)
     predict = PredictJobs(clusters, ledger, grid, clock)
     budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
     quotas = Quotas(budgets, ledger, predict, time_zone)

@@ -24,6 +24,8 @@ class Directives:
 
     ``max_delay_s`` is how long the start may be delayed beyond submission, ``None`` the site's
     default; ``deadline_at`` by when the job must have ended; ``start_now`` forbids any delay.
+    ``lease_s`` is the begin time that csbatch added, in seconds from submission; ``None`` where it
+    added none: then the begin time that the job has is its owner's.
     """
 
     max_delay_s: int | None = None
@@ -32,6 +34,7 @@ class Directives:
     checkpoint: bool = False
     start_now: bool = False
     campaign: str | None = None
+    lease_s: int | None = None
 
     def __post_init__(self) -> None:
         _require_kinds(self)
@@ -44,6 +47,8 @@ class Directives:
                 "a campaign is 1 to 64 letters, digits, dots, dashes or underscores,"
                 " beginning with a letter or digit"
             )
+        if self.lease_s is not None and not 0 < self.lease_s <= _MAX_S:
+            raise ValueError("the lease must be between a second and 366 days")
         if self.deadline_at is not None and not 0 <= self.deadline_at < _MAX_AT:
             raise ValueError("the deadline lies before 1970 or tens of thousands of years ahead")
 
@@ -58,6 +63,7 @@ def encode_mark(directives: Directives) -> str:
         ("checkpoint", 1 if directives.checkpoint else None),
         ("now", 1 if directives.start_now else None),
         ("campaign", directives.campaign),
+        ("lease", directives.lease_s),
     ):
         if value is not None:
             words.append(f"{name}={value}")
@@ -85,7 +91,7 @@ def decode_mark(comment: str) -> Directives | None:
 
 def _require_kinds(directives: Directives) -> None:
     """They may come from anybody's JSON, where a number may be text, a fraction or not one."""
-    for name in ("max_delay_s", "deadline_at", "epochs"):
+    for name in ("max_delay_s", "deadline_at", "epochs", "lease_s"):
         value = getattr(directives, name)
         if value is not None and type(value) is not int:
             raise ValueError(f"{name} is not a whole number")
@@ -97,7 +103,7 @@ def _require_kinds(directives: Directives) -> None:
 
 
 def _directives(fields: dict[str, str]) -> Directives:
-    known = {"delay", "deadline", "epochs", "checkpoint", "now", "campaign"}
+    known = {"delay", "deadline", "epochs", "checkpoint", "now", "campaign", "lease"}
     if not fields.keys() <= known:
         raise ValueError("unknown word in the mark")
     return Directives(
@@ -107,6 +113,7 @@ def _directives(fields: dict[str, str]) -> Directives:
         checkpoint=_flag(fields, "checkpoint"),
         start_now=_flag(fields, "now"),
         campaign=fields.get("campaign"),
+        lease_s=_number(fields, "lease"),
     )
 
 

@@ -24,11 +24,10 @@ LEASE_SLACK_S = 2
 class AdoptJobs:
     """Keeps the ledger's jobs equal to Slurm's."""
 
-    def __init__(self, clusters: Clusters, ledger: Ledger, clock: Clock, lease_s: int) -> None:
+    def __init__(self, clusters: Clusters, ledger: Ledger, clock: Clock) -> None:
         self._clusters = clusters
         self._ledger = ledger
         self._clock = clock
-        self._lease_s = lease_s
         self._looked_until: dict[str, int] = {}
 
     def run(self) -> int:
@@ -130,5 +129,6 @@ class AdoptJobs:
         if job.admin_comment.startswith(QUOTA_NOTE):
             return owners_begin_in(job.admin_comment)
         delay_s = eligible_at - submitted_at
-        leased = asked is not None and abs(delay_s - self._lease_s) <= LEASE_SLACK_S
-        return None if leased or delay_s <= LEASE_SLACK_S else eligible_at
+        lease_s = asked.lease_s if asked is not None else None
+        leased = lease_s is not None and abs(delay_s - lease_s) <= LEASE_SLACK_S
+        return None if leased or delay_s <= 0 else eligible_at

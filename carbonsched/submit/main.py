@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carbonsched.errors import CarbonschedError, RequestError
 from carbonsched.model.directives import Directives, encode_mark
@@ -49,12 +49,13 @@ class _Submission:
 
     @property
     def leased(self) -> bool:
-        """Whether csbatch may add a begin time: never over one that the script may hold."""
-        return (
-            self.line.unknown is None
-            and not self.directives.start_now
-            and "begin" not in self.head.sbatch_names
-        )
+        """Whether csbatch may add a begin time: never beside one that the owner may have given."""
+        given = self.line.names | self.head.sbatch_names
+        return self.line.unknown is None and not self.directives.start_now and "begin" not in given
+
+    def told(self, site: Site) -> Directives:
+        """What the daemon is told: the owner's wishes, and the lease if there is one."""
+        return replace(self.directives, lease_s=site.lease_s if self.leased else None)
 
     @property
     def marked(self) -> bool:
@@ -130,7 +131,7 @@ def _additions(submission: _Submission, site: Site | None) -> list[str]:
     if site is None:
         return []
     lease = [f"--begin=now+{site.lease_s}"] if submission.leased else []
-    mark = [f"--comment={encode_mark(submission.directives)}"] if submission.marked else []
+    mark = [f"--comment={encode_mark(submission.told(site))}"] if submission.marked else []
     return lease + mark
 
 
@@ -148,7 +149,7 @@ def _tell(submission: _Submission, site: Site, submitted: Submitted) -> None:
     tell_daemon(
         site,
         submitted,
-        submission.directives,
+        submission.told(site),
         explain=submission.options.explain,
         fallback=fallback,
     )

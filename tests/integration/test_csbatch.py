@@ -103,7 +103,7 @@ def test_a_job_gets_its_lease_its_mark_and_its_plan(csbatch, cluster, listener, 
     assert done.stdout == f"Submitted batch job {job_id}\n"
     assert done.stderr == "csbatch: starts at once\ncsbatch: 12 g ?[31mpredicted\n"
     job = cluster.job(job_id)
-    wish = Directives(max_delay_s=21_600, epochs=9)
+    wish = Directives(max_delay_s=21_600, epochs=9, lease_s=LEASE_S)
     assert decode_mark(job.comment) == wish
     assert leased(job)
     ((uid, path, document),) = listener.received
@@ -124,7 +124,7 @@ def test_quiet_leaves_the_mark(csbatch, cluster, listener, lab):
     done = csbatch("-Q", "--job-name=quiet-one", "--wrap", "true")
     assert (done.stdout, done.stderr, listener.received) == ("", "", [])
     (job,) = [job for job in cluster.jobs() if job.name == "quiet-one"]
-    assert decode_mark(job.comment) == Directives()
+    assert decode_mark(job.comment) == Directives(lease_s=LEASE_S)
     lab.slurm("scancel", str(job.key.job_id))
 
 

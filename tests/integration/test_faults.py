@@ -79,7 +79,7 @@ def test_the_daemon_is_killed_while_a_job_is_deferred(trial):
     (row,) = trial.settled(job)
     assert row["deferred_s"] > 0
     assert row["saved_mg"] > 0
-    assert row["coverage"] > 0.9
+    assert trial.uncovered_s(row) <= 1.5
     check_charged_once(trial, row)
     trial.until(lambda: not outbox(trial, node), "the outbox to empty")
     check_no_hole(trial, node)
@@ -122,7 +122,7 @@ def test_an_agent_is_killed_during_a_job(trial):
     trial.until(lambda: time.time() >= back_at, "five seconds without an agent")
     trial.lab.processes.restart(f"agent-{node}")
     (row,) = trial.settled(job)
-    assert row["coverage"] > 0.97
+    assert trial.uncovered_s(row) <= 1.5
     check_charged_once(trial, row)
     check_no_hole(trial, node)
     spans = sorted((one["start_at"], one["end_at"]) for one in row["evidence"])
@@ -138,7 +138,7 @@ def test_an_agent_is_killed_during_a_job(trial):
 
 
 def test_the_controller_restarts_while_jobs_wait_and_run(trial):
-    valley_at = trial.valley(in_s=20)
+    valley_at = trial.valley(in_s=15)
     running, _ = trial.csbatch(BEN, *NOW, "--job-name=running", "--wrap", "sleep 9")
     waiting, _ = trial.csbatch(ADA, *LATER, "--job-name=waiting", "--wrap", "sleep 4")
     trial.wait_state(running, "RUNNING")
@@ -150,7 +150,7 @@ def test_the_controller_restarts_while_jobs_wait_and_run(trial):
     assert first["state"] == second["state"] == "COMPLETED"
     assert valley_at <= second["started_at"] <= valley_at + 3
     for row in (first, second):
-        assert row["coverage"] > 0.9
+        assert trial.uncovered_s(row) <= 1.5
         check_charged_once(trial, row)
     tell(
         f"controller restarted in {took_s:.1f} s: {first['energy_j']} J and "
@@ -195,7 +195,7 @@ def test_no_agent_when_prolog_and_epilog_run(trial):
     assert before["provisional"]
     trial.lab.processes.restart(f"agent-{node}")
     (row,) = trial.settled(job)
-    assert row["coverage"] > 0.9
+    assert trial.uncovered_s(row) <= 1.5
     assert row["energy_j"] == pytest.approx(10 * row["elapsed_s"], abs=12)
     check_charged_once(trial, row)
     check_no_hole(trial, node)
@@ -256,7 +256,7 @@ def test_a_broken_provider_makes_nobody_wait(trial):
 
 
 def test_a_tick_by_hand_beside_the_daemons_own(trial):
-    valley_at = trial.valley(in_s=20)
+    valley_at = trial.valley(in_s=15)
     job, _ = trial.csbatch(BEN, *LATER, "--job-name=by-hand", "--wrap", "sleep 3")
     command = [trial.programs / "carbonsched", "tick", "plan", "--config", trial.stack.config_file]
     hands = [
@@ -275,14 +275,7 @@ def test_a_tick_by_hand_beside_the_daemons_own(trial):
     check_charged_once(trial, row)
 
 
-def test_a_requeued_job_waits_as_long_as_slurm_says(trial, requeued):
-    trial.until(lambda: trial.queued(requeued).get("restarts") == 1, "its second run in the queue")
-    row = trial.queued(requeued)
-    assert row["state"] == "PENDING"
-    assert trial.start_time(requeued) - row["submitted_at"] > 60
-    # How its two runs are charged is looked at in test_the_loop.py, when the second has ended.
-
-
+@pytest.mark.usefixtures("requeued")  # its two minutes pass while the next files are run
 def test_nothing_was_refused_in_all_this(trial):
     rejected = [
         (path.name, json.loads(path.read_text()) if path.suffix == ".json" else "")

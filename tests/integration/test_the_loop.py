@@ -35,7 +35,7 @@ def deferred(trial):
     """Jobs that may wait, handed in together while a cleaner time lies ahead."""
     valley_at = trial.valley(in_s=15)
     jobs = {
-        "single": trial.csbatch(ADA, *LATER, "--job-name=single", "--wrap", "sleep 6"),
+        "single": trial.csbatch(ADA, *LATER, "--job-name=single", "-c4", "--wrap", "sleep 6"),
         "array": trial.csbatch(
             ADA, *LATER, "--job-name=array", "--array=1,3,5", "--wrap", "sleep 3"
         ),
@@ -76,7 +76,7 @@ def test_a_deferred_job_starts_in_the_cleaner_time_and_not_before(trial, deferre
     assert row["quality"] == "modelled"
     check_evidence(trial, row)
     # The same energy at the dirty level would have weighed three times as much.
-    assert row["saved_mg"] == pytest.approx(2 * row["mg"], rel=0.02)
+    assert row["saved_mg"] == pytest.approx(2 * row["mg"], abs=2)
 
 
 def test_its_report_line_is_what_the_ledger_says(trial, deferred):
@@ -152,9 +152,10 @@ def test_a_plain_sbatch_job_is_metered_and_never_moved(trial, immediate):
 
 
 def test_a_users_own_begin_is_never_undercut(trial, immediate):
-    job, _ = trial.csbatch(BEN, "--time=1", "--begin=now+8", "--wrap", "true")
+    begin_s = trial.stack.settings.lease_s  # a time that could be mistaken for the lease
+    job, _ = trial.csbatch(BEN, "--time=1", f"--begin=now+{begin_s}", "--wrap", "true")
     (row,) = trial.settled(job)
-    assert row["started_at"] >= row["submitted_at"] + 8
+    assert row["started_at"] >= row["submitted_at"] + begin_s
 
 
 def test_standard_output_is_exactly_sbatchs(trial):
@@ -205,9 +206,10 @@ def test_both_runs_of_a_requeued_job_are_charged_once_each(trial, requeued):
     rows = trial.settled(requeued, runs=2, timeout_s=180)
     assert [row["restarts"] for row in rows] == [0, 1]
     assert [row["state"] for row in rows] == ["REQUEUED", "COMPLETED"]
-    assert rows[0]["ended_at"] < rows[1]["started_at"]
+    # Slurm's own delay stands: sooner, slurmd would not run the prolog again.
+    assert rows[1]["started_at"] - rows[1]["submitted_at"] > 60
     for row in rows:
-        assert row["coverage"] > 0.7
+        assert trial.uncovered_s(row) <= 1.5
         check_evidence(trial, row)
 
 

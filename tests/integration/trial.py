@@ -194,6 +194,14 @@ class Trial:
             raise AssertionError(f"{error}: {json.dumps(self.rows(job_id), indent=1)}") from None
         return [row for row in self.rows(job_id) if row["started_at"] is not None]
 
+    @staticmethod
+    def uncovered_s(row: dict[str, Any]) -> float:
+        """Seconds of a job's run, on the average node, that no reading covers.
+
+        Slurm tells whole seconds, and the prolog comes a moment after the start that it tells.
+        """
+        return float((1 - row["coverage"]) * row["elapsed_s"])
+
     def wait_state(self, job_id: int, *states: str, timeout_s: float = 60) -> str:
         """Until the job is in one of these states."""
         return str(self.lab.wait_job_state(job_id, *states, timeout_s=timeout_s))

@@ -61,6 +61,8 @@ class StandInSlurm:
 
     def submit(self, user="ada", directives=None, *, begin=LEASE_S, **fields) -> Job:
         now = self._clock.now()
+        if directives and begin == LEASE_S and not directives.start_now:
+            directives = replace(directives, lease_s=LEASE_S)  # as csbatch does
         comment = encode_mark(directives) if directives else ""
         job = Job(
             key=JobKey(cluster="lab", job_id=self._next, submitted_at=now, restarts=0),
@@ -120,7 +122,7 @@ class Site:
         )  # fmt: skip
         self.clusters = Clusters([managed])
         self.grid = Grid(self.ledger.archive, {"DE": (INFO,)}, 3600)
-        self.adopt = AdoptJobs(self.clusters, self.ledger, self.clock, LEASE_S)
+        self.adopt = AdoptJobs(self.clusters, self.ledger, self.clock)
         self.predict = PredictJobs(self.clusters, self.ledger, self.grid, self.clock)
         self.quotas = Quotas(Budgets(users=self.budgets), self.ledger, self.predict, "UTC")
         self.plan = PlanStarts(

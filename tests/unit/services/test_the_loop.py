@@ -61,7 +61,7 @@ def test_a_job_that_can_wait_is_moved_to_the_clean_hour_and_saves(site):
 
 def test_a_job_that_cannot_wait_starts_before_its_lease_runs_out(site):
     site.forecast(400, 100, 100)
-    site.slurm.submit(directives=Directives(start_now=True))
+    site.slurm.submit(directives=Directives())
     site.round()
     assert [move[:2] for move in site.slurm.moves] == [(1, START)]
 
@@ -307,7 +307,7 @@ def test_adopting_anothers_job_is_forbidden_and_an_unknown_one_is_named(site):
 def test_a_comment_of_the_users_own_is_adopted_by_what_csbatch_told(site):
     site.forecast(400, 100, 400)
     job = site.slurm.submit(comment="my own note")
-    site.adopt.one("lab", 1, Directives(max_delay_s=2 * HOUR), job.uid)
+    site.adopt.one("lab", 1, Directives(max_delay_s=2 * HOUR, lease_s=LEASE_S), job.uid)
     site.round()
     assert [move[1] for move in site.slurm.moves] == [START + HOUR]
 
@@ -414,3 +414,11 @@ def test_a_job_cancelled_while_it_waited_for_a_far_time_leaves_the_queue(make_si
     site.clock.at += 600
     site.round()
     assert site.views.queue("ada")["jobs"] == []
+
+
+def test_an_owners_begin_as_long_as_the_lease_is_the_owners(site):
+    site.forecast(400, 100, 100)
+    job = site.slurm.submit(begin=LEASE_S, comment="carbonsched/1 delay=0")
+    site.round()
+    assert site.slurm.moves == []
+    assert site.ledger.jobs.get(job.key).begin_at == START + LEASE_S

@@ -99,7 +99,7 @@ def test_lease_and_mark_come_first_and_the_users_words_follow(place):
     done = place.run("--carbon-max-delay=6h", "--carbon-epochs=9", "-n4", "job.sh", "--carbon-now")
     assert place.words() == [
         b"--begin=now+77",
-        b"--comment=carbonsched/1 delay=21600 epochs=9",
+        b"--comment=carbonsched/1 delay=21600 epochs=9 lease=77",
         b"-n4",
         b"job.sh",
         b"--carbon-now",
@@ -142,6 +142,14 @@ def test_start_now_takes_no_lease(place):
     assert place.words() == [b"--comment=carbonsched/1 now=1", b"job.sh"]
 
 
+@pytest.mark.parametrize(
+    "words", [["--begin=now+77"], ["--begin", "16:00"], ["-b16:00"], ["--beg=1"]]
+)
+def test_a_begin_time_of_the_owner_takes_no_lease(place, words):
+    place.run(*words, "job.sh")
+    assert place.words() == [b"--comment=carbonsched/1", *map(str.encode, words), b"job.sh"]
+
+
 def test_what_the_script_says_is_left_to_it(place):
     (place.folder / "job.sh").write_text(
         "#!/bin/sh\n#SBATCH --begin=16:00\n#SBATCH --comment='mine'\n#CARBON --epochs=3\nhostname\n"
@@ -155,14 +163,14 @@ def test_carbon_lines_and_the_command_line_join(place):
         "#!/bin/sh\n#CARBON --max-delay=6h --epochs=3\nhostname\n#CARBON --checkpoint\n"
     )
     place.run("--carbon-epochs=5", "job.sh")
-    assert b"--comment=carbonsched/1 delay=21600 epochs=5" in place.words()
+    assert b"--comment=carbonsched/1 delay=21600 epochs=5 lease=77" in place.words()
 
 
 def test_a_script_from_standard_input_is_read_and_handed_on(place):
     script = b"#!/bin/sh\n#CARBON --max-delay=1h\n\xff\x00 hostname\n" + b"x" * 300_000
     place.run("-n2", stdin=script)
     assert place.stdin() == script
-    assert place.words()[1] == b"--comment=carbonsched/1 delay=3600"
+    assert place.words()[1] == b"--comment=carbonsched/1 delay=3600 lease=77"
 
 
 def test_with_a_script_file_standard_input_stays_sbatchs(place):
