@@ -11,7 +11,7 @@ from carbonsched.accounting.charges import (
 )
 from carbonsched.accounting.coverage import covered_in_full, quality_of
 from carbonsched.accounting.periods import current_period, period, periods_between
-from carbonsched.accounting.quotas import Admission, Budgets, admit, reservation_mg, subjects_of
+from carbonsched.accounting.quotas import Admission, Budgets, admit, subjects_of
 from carbonsched.accounting.statement import StatementFigures, statement
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "periods_between",
     "price_segment",
     "quality_of",
-    "reservation_mg",
     "saved_mg",
     "segment_mg",
     "statement",

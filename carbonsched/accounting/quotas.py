@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from carbonsched.model.prediction import Prediction
 from carbonsched.model.quota import Balance, Subject
-from carbonsched.units import emissions_mg, format_mass, to_mg
+from carbonsched.units import format_mass
 
 EVERY_OTHER_USER = "*"
 
@@ -55,17 +54,6 @@ def subjects_of(user: str, account: str) -> tuple[Subject, ...]:
     """Whose budgets a job counts against: its user's, and its account's if it has one."""
     user_subject = Subject(kind="user", name=user)
     return (user_subject, Subject(kind="account", name=account)) if account else (user_subject,)
-
-
-def reservation_mg(prediction: Prediction, pue_ppm: int, mean_mg_per_kwh: int) -> int:
-    """What adopting a job reserves: its predicted energy's central figure at that intensity.
-
-    Central and not upper: the upper end of a declared limit or of few earlier runs is several
-    times what most jobs use, and would lock budgets that nobody spends. What a job uses beyond
-    its reservation is charged all the same; it may overdraw the balance, which then admits
-    nothing more in the period.
-    """
-    return to_mg(emissions_mg(prediction.energy_j, pue_ppm, mean_mg_per_kwh))
 
 
 def admit(balances: Sequence[Balance], predicted_mg: int | None) -> Admission:

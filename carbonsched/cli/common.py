@@ -51,6 +51,15 @@ def parser(name: str, description: str, examples: str) -> Parser:
     return made
 
 
+def add_table_options(made: argparse.ArgumentParser) -> None:
+    """How a table is shown: Slurm's own options for it."""
+    made.add_argument("-o", "--format", metavar="FIELDS", help="these fields; 'help' lists them")
+    made.add_argument("-e", "--helpformat", action="store_true", help="list the fields")
+    made.add_argument("-P", "--parsable2", action="store_true", help="'|' between fields, mg and J")
+    made.add_argument("-n", "--noheader", action="store_true", help="without the header")
+    made.add_argument("--json", action="store_true", help="the daemon's answer as JSON")
+
+
 def connect() -> Daemon:
     """The site's daemon, asked as this process's user.
 

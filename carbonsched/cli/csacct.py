@@ -8,7 +8,16 @@ import sys
 import time
 from collections.abc import Sequence
 
-from carbonsched.cli.common import Daemon, connect, guarded, note, parser, show, show_json
+from carbonsched.cli.common import (
+    Daemon,
+    add_table_options,
+    connect,
+    guarded,
+    note,
+    parser,
+    show,
+    show_json,
+)
 from carbonsched.errors import RequestError
 from carbonsched.reports import states
 from carbonsched.reports.documents import JobRow, JobsDocument, read_jobs
@@ -52,11 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-S", "--starttime", metavar="TIME", help="jobs that were there after this")
     made.add_argument("-E", "--endtime", metavar="TIME", help="jobs that were there before this")
     made.add_argument("-s", "--state", metavar="STATE[,STATE]", help="only in these states")
-    made.add_argument("-o", "--format", metavar="FIELDS", help="these fields; 'help' lists them")
-    made.add_argument("-e", "--helpformat", action="store_true", help="list the fields")
-    made.add_argument("-P", "--parsable2", action="store_true", help="'|' between fields, mg and J")
-    made.add_argument("-n", "--noheader", action="store_true", help="without the header")
-    made.add_argument("--json", action="store_true", help="the daemon's answer as JSON")
+    add_table_options(made)
     made.add_argument("--evidence", action="store_true", help="with -j: every reading and sum")
     return made
 

@@ -6,7 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from carbonsched.cli.common import Daemon, connect, guarded, parser, show, show_json
+from carbonsched.cli.common import (
+    Daemon,
+    add_table_options,
+    connect,
+    guarded,
+    parser,
+    show,
+    show_json,
+)
 from carbonsched.errors import RequestError
 from carbonsched.reports.documents import QueueJob, read_queue
 from carbonsched.reports.fields import as_pipes, as_table, choose, field_help
@@ -39,11 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-j", "--jobs", metavar="JOB[,JOB]", help="only these jobs")
     made.add_argument("-M", "--clusters", metavar="NAME[,NAME]", help="only on these clusters")
     made.add_argument("--why", action="store_true", help="each decision in sentences")
-    made.add_argument("-o", "--format", metavar="FIELDS", help="these fields; 'help' lists them")
-    made.add_argument("-e", "--helpformat", action="store_true", help="list the fields")
-    made.add_argument("-P", "--parsable2", action="store_true", help="'|' between fields, mg and J")
-    made.add_argument("-n", "--noheader", action="store_true", help="without the header")
-    made.add_argument("--json", action="store_true", help="the daemon's answer as JSON")
+    add_table_options(made)
     return made
 
 

@@ -92,15 +92,6 @@ class Archive:
             points=tuple(Point(**point) for point in points),
         )
 
-    def last_actual_end(self, zone: str, provider: str) -> int | None:
-        """Where one provider's knowledge of a zone ends."""
-        row = self._file.row(
-            "SELECT MAX(end_at) AS end_at FROM intensities JOIN series ON series.id = series_id"
-            " WHERE zone = :zone AND provider = :provider",
-            zone=zone, provider=provider,
-        )  # fmt: skip
-        return row["end_at"] if row else None
-
     def _sources(self, zone: str) -> list[dict[str, Any]]:
         return self._file.rows("SELECT * FROM series WHERE zone = :zone ORDER BY id", zone=zone)
 

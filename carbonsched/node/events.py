@@ -16,7 +16,6 @@ from carbonsched.units import NS_PER_S
 TORN_AFTER_NS = 10 * NS_PER_S
 AHEAD_NS = 2 * NS_PER_S
 MAX_BYTES = 65_536
-MAX_NODES = 100_000
 _NAME = re.compile(r"(begin|end)\.([0-9]{1,10})\.([0-9]{1,6})\.([0-9]{1,10})")
 _COUNT = re.compile(r"([0-9]{1,6})(?:\(x([0-9]{1,6})\))?")
 _NUMBER = re.compile(r"[0-9]{1,10}")

@@ -177,7 +177,7 @@ def disagreements(document: ReportDocument) -> list[str]:
             ("energy_j", "J", totals["energy_j"]),
             ("mg", "mg", totals["mg"]),
         ):
-            summed = sum(part[key] for part in parts)  # type: ignore[literal-required]
+            summed = sum(part[key] for part in parts)  # type: ignore[literal-required]  # one of the two above
             if parts and summed != total:
                 found.append(f"The {name} add up to {summed} {unit}, the month to {total} {unit}.")
     if len(document["jobs"]) == totals["jobs"]:

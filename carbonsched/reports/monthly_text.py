@@ -106,7 +106,7 @@ def _quota(quota: QuotaStanding | None, document: ReportDocument, page: Screen) 
         ("  budget", "budget_mg"), ("+ granted", "granted_mg"), ("- charged  #", "charged_mg"),
         ("- reserved =", "reserved_mg"), ("= remaining", "remaining_mg"),
     ):  # fmt: skip
-        mg: int = quota[key]  # type: ignore[literal-required]
+        mg: int = quota[key]  # type: ignore[literal-required]  # one of the names above
         lines.append(_line(label, format_mass(mg), f"{grouped(mg)} mg"))
     if use.overdrawn:
         lines.append("Overdrawn: further jobs wait for the next month or a grant.")

@@ -117,7 +117,7 @@ class ServiceBackend:
     def grant(
         self, caller: Caller, subject: str, month: str | None, mg: int, reason: str
     ) -> Document:
-        """Change a budget, for the record; jobs it held are planned again at once."""
+        """Change a budget, for the record; the next plan tick frees the jobs it has room for."""
         self._access.require_operator(caller)
         by = self._access.name(caller)
         with self._lock.held():

@@ -48,13 +48,11 @@ class Quotas:
 
     def hold(self, job: Job, prediction: Prediction | None, now: int) -> QuotaHold | None:
         """Until when a job must wait because its owner's or account's budget has no room."""
-        own_mg, _ = self._ledger.entries.reserved(job.key).get(self._period(now).name, (0, 0))
-        balances = [
-            replace(balance, reserved_mg=balance.reserved_mg - own_mg)
-            for balance in self.balances(job.user, job.account, now)
-        ]
-        if not balances:
+        found = self.balances(job.user, job.account, now)
+        if not found:
             return None
+        own_mg, _ = self._ledger.entries.reserved(job.key).get(self._period(now).name, (0, 0))
+        balances = [replace(one, reserved_mg=one.reserved_mg - own_mg) for one in found]
         mass = self._predict.mass(job, prediction, now) if prediction else None
         admission = admit(balances, mass.mg if mass else None)
         if admission.admitted or admission.held_until_at is None:
@@ -62,7 +60,12 @@ class Quotas:
         return QuotaHold(until_at=admission.held_until_at, text=admission.text)
 
     def reserve(self, job: Job, one: Plan, now: int) -> None:
-        """Make a waiting job's reservation what its plan says, in the month it will start in."""
+        """Make a waiting job's reservation what its plan says, in the month it will start in.
+
+        The central figure, not the upper: the upper end of a declared limit or of few earlier runs
+        is several times what most jobs use, and would lock budgets that nobody spends. What a job
+        uses beyond it is charged all the same, and may overdraw the balance.
+        """
         wanted_mg = one.expected_mg
         if wanted_mg is None:
             prediction = self._ledger.plans.prediction(job.key)
@@ -97,19 +100,16 @@ class Quotas:
             RequestError: no such subject, month or budget, or no reason.
         """
         who = parse_subject(subject)
-        at = period(month, self._time_zone).start_at if month else now
+        when = period(month, self._time_zone) if month else self._period(now)
         if not reason.strip():
             raise RequestError("a grant needs a reason, for the record")
-        if self._budgets.budget_mg(who) is None:
+        budget_mg = self._budgets.budget_mg(who)
+        if budget_mg is None:
             raise RequestError(f"{who} has no quota to add to; see 'quotas' in the configuration")
-        entry = Grant(
-            at=now, subject=str(who), period=self._period(at).name, mg=mg, by=by, reason=reason
+        self._ledger.entries.add_grant(
+            Grant(at=now, subject=str(who), period=when.name, mg=mg, by=by, reason=reason)
         )
-        self._ledger.entries.add_grant(entry)
-        found = self.balance(who, at)
-        if found is None:
-            raise RequestError(f"{who} has no quota")
-        return found
+        return self._ledger.entries.balance(who, when, budget_mg)
 
     def limited(self, now: int) -> list[Balance]:
         """Everybody who has a budget and is known by name this month, users first."""

@@ -45,11 +45,6 @@ class Priced:
     pieces: tuple[Resolved, ...]
 
     @property
-    def exact_mg(self) -> Fraction:
-        """The exact charge of what is priced."""
-        return job_charge(self.segments)
-
-    @property
     def energy_j(self) -> int:
         """The energy of what is priced."""
         return sum(segment.energy_j for segment in self.segments)

@@ -71,7 +71,7 @@ class _Submission:
 def _run(argv: Sequence[str]) -> int:
     given, words = split_leading(argv)
     if given.help:
-        from carbonsched.submit.help_text import HELP  # noqa: PLC0415
+        from carbonsched.submit.help_text import HELP  # noqa: PLC0415 - seldom asked for
 
         print(HELP, end="")
         return 0

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from carbonsched.accounting import Budgets, admit, period, reservation_mg, subjects_of
-from carbonsched.model.prediction import Prediction, PredictionSource
+from carbonsched.accounting import Budgets, admit, period, subjects_of
 from carbonsched.model.quota import Balance, Subject
 
 MONTH = period("2026-11", "UTC")
@@ -67,19 +66,3 @@ def test_a_job_beyond_a_whole_month_says_that_only_a_grant_helps():
     assert not refused.admitted
     assert "ask for a grant" in refused.text
     assert admit([balance(granted_mg=1)], 1001).admitted
-
-
-def test_the_reservation_is_the_central_prediction_with_pue():
-    made = Prediction(
-        source=PredictionSource.LIMITS,
-        samples=0,
-        duration_s=1,
-        duration_low_s=1,
-        duration_high_s=1,
-        energy_j=3_600_000,
-        energy_low_j=0,
-        energy_high_j=36_000_000,
-        method="",
-        explanation="",
-    )
-    assert reservation_mg(made, 1_200_000, 300_000) == 360_000

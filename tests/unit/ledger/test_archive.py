@@ -33,7 +33,6 @@ def test_the_same_values_again_add_nothing(ledger):
     assert add(IntensitySeries(info=INFO, fetched_at=40, points=())) == 0
     (series,) = ledger.archive.actuals("DE", 0, 4 * HOUR)
     assert series.points == points(1, 2, 3, 4)
-    assert ledger.archive.last_actual_end("DE", "grid") == 4 * HOUR
 
 
 def test_a_revision_counts_and_what_was_told_before_is_kept(ledger):
@@ -57,7 +56,6 @@ def test_sources_and_zones_stay_apart(ledger):
     assert [(one.info, one.points[0].mg_per_kwh) for one in found] == [(INFO, 1), (other, 2)]
     assert ledger.archive.actuals("DE", HOUR, 2 * HOUR) == []
     assert ledger.archive.actuals("XX", 0, HOUR) == []
-    assert ledger.archive.last_actual_end("XX", "grid") is None
 
 
 def test_only_what_touches_the_interval_is_told(ledger):
