@@ -23,24 +23,38 @@ VARIABLE = "CARBONSCHED_SITE"
 class NodeClass:
     """Nodes alike in power. ``nodes`` is a host list in Slurm's notation, ``n[1-4,7]``.
 
-    ``idle_w`` and ``max_w`` are the whole node's, CPUs idle and all busy, without GPUs' own work.
+    ``idle_w`` and ``max_w`` are the whole node's, CPUs idle and all busy, without its GPUs; the
+    ``gpu_`` figures are those of one GPU. ``uncertainty`` is the relative standard deviation of
+    what a power model makes of them. ``memory_mb`` is 0 where it is not declared, and ``gpus``
+    where the node has none.
     """
 
     nodes: str
     cpus: int
     idle_w: float
     max_w: float
+    uncertainty: float = 0.25
+    memory_mb: int = 0
+    gpus: int = 0
+    gpu_idle_w: float = 0.0
+    gpu_max_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSite:
-    """Paths and periods of the node agent; ``%n`` in a path is the node's name."""
+    """Paths and periods of the node agent; ``%n`` in a path is the node's name.
+
+    ``metrics`` is ``HOST:PORT`` on which Prometheus may scrape, ``None`` for nowhere. ``ipmi_s`` is
+    how often the board's management controller is asked for the node's power, 0 for never.
+    """
 
     socket: str = "/run/carbonsched/%n.sock"
     spool: str = "/var/spool/carbonsched/%n"
     sample_s: float = 1.0
     segment_s: int = 300
     delivery_s: float = 10.0
+    metrics: str | None = None
+    ipmi_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -14,9 +15,27 @@ class Quality(StrEnum):
     """How an energy figure was obtained, best first."""
 
     MEASURED = "measured"
+    """From energy counters, which miss nothing between two readings."""
+    SAMPLED = "sampled"
+    """From power readings, integrated over the time between them."""
     PARTIAL = "partial"
+    """A part of it was not seen, or the time or the allocation is not certain."""
     MODELLED = "modelled"
+    """From declared or tabulated power, with a stated uncertainty."""
     MISSING = "missing"
+    """Not known, which is not zero."""
+
+
+class Domain(StrEnum):
+    """Which part of a node drew the energy; no two of a segment's domains overlap."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+    GPU = "gpu"
+    NODE = "node"
+    """The whole node, or all of it but GPUs, where its parts are not seen apart."""
+    REST = "rest"
+    """What the whole node drew beyond its CPUs, memory and GPUs: supplies, fans, network."""
 
 
 class PartKind(StrEnum):
@@ -31,7 +50,14 @@ class PartKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyPart:
-    """One consumer's share of a segment: whole joules, CPU milliseconds, milliseconds present."""
+    """One consumer's share of a segment.
+
+    ``domains`` divides ``energy_j`` by part of the node and adds up to it; it is empty from agents
+    that do not tell. ``uncertainty_j`` is how far the modelled part of the energy may be off (one
+    standard deviation). ``node_ms`` are milliseconds of the whole node that the allocation amounts
+    to: half the node for two seconds is 1000. ``quality`` is this part's own; ``None`` stands for
+    the segment's.
+    """
 
     kind: PartKind
     energy_j: int
@@ -40,10 +66,17 @@ class EnergyPart:
     job_id: int | None = None
     restarts: int | None = None
     uid: int | None = None
+    node_ms: int = 0
+    quality: Quality | None = None
+    uncertainty_j: int = 0
+    domains: Mapping[Domain, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.energy_j < 0 or self.cpu_ms < 0 or self.present_ms < 0:
+        numbers = (self.energy_j, self.cpu_ms, self.present_ms, self.node_ms, self.uncertainty_j)
+        if min(*numbers, *self.domains.values()) < 0:
             raise ValueError("a part of a segment is negative")
+        if self.domains and sum(self.domains.values()) != self.energy_j:
+            raise ValueError(f"the domains of a part do not add up to its {self.energy_j} J")
         if (self.kind is PartKind.JOB) != (self.job_id is not None and self.restarts is not None):
             raise ValueError("a job's part names job_id and restarts, any other part neither")
 
@@ -143,10 +176,26 @@ class EpochRecord:
         return cls(**fields)
 
 
+_LATER_FIELDS: dict[str, Any] = {
+    "node_ms": 0,
+    "quality": None,
+    "uncertainty_j": 0,
+    "domains": {},
+}
+
+
 def _part(wire: Any) -> EnergyPart:
-    fields = _exact_fields(wire, EnergyPart)
+    # Agents of before these were told do not send them.
+    fields = _exact_fields(_LATER_FIELDS | wire if isinstance(wire, dict) else wire, EnergyPart)
     fields["kind"] = PartKind(fields["kind"])
-    _check_types(fields, dict.fromkeys(("energy_j", "cpu_ms", "present_ms"), int))
+    counts = ("energy_j", "cpu_ms", "present_ms", "node_ms", "uncertainty_j")
+    _check_types(fields, dict.fromkeys(counts, int))
+    if fields["quality"] is not None:
+        fields["quality"] = Quality(fields["quality"])
+    if not isinstance(fields["domains"], dict):
+        raise ValueError("domains is not an object")
+    fields["domains"] = {Domain(name): energy for name, energy in fields["domains"].items()}
+    _check_types(fields["domains"], dict.fromkeys(fields["domains"], int))
     for name in ("job_id", "restarts", "uid"):
         if fields[name] is not None:
             _check_types(fields, {name: int})
@@ -160,7 +209,7 @@ def _exact_fields(wire: Any, cls: type) -> dict[str, Any]:
     return dict(wire)
 
 
-def _check_types(fields: dict[str, Any], types: dict[str, type]) -> None:
+def _check_types(fields: Mapping[Any, Any], types: Mapping[Any, type]) -> None:
     for name, kind in types.items():
         value = fields[name]
         if not isinstance(value, kind) or isinstance(value, bool):

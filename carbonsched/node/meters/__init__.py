@@ -1,0 +1,1 @@
+"""Every way to know what a node draws, behind one Protocol."""

@@ -1,0 +1,309 @@
+"""All meters of a node, composed so that no joule is told twice.
+
+Processors and memory come from RAPL, else from Cray's counters; GPUs from their driver, else from
+Cray's counters, else from what is declared; the whole node from the first of Cray, ACPI, IPMI and
+psys. The whole node less its parts is ``rest``; where no processor is seen apart it stays ``node``.
+The declared model stands in only where neither processors nor the whole node are metered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from carbonsched.errors import MeterError
+from carbonsched.model.energy import Domain, Quality
+from carbonsched.node.journal import Journal
+from carbonsched.node.meters.cray import CrayMeter
+from carbonsched.node.meters.ipmi import IpmiMeter
+from carbonsched.node.meters.limited import Limited, LimitedGpus
+from carbonsched.node.meters.meter import DomainEnergy, Gpu, Meter, Reading
+from carbonsched.node.meters.model import ModelledGpus, ModelMeter
+from carbonsched.node.meters.rapl import RaplMeter
+from carbonsched.node.meters.sources import Source
+from carbonsched.node.meters.wall import CLEAN, WallBook
+from carbonsched.units import NS_PER_S
+
+Readings = dict[str, Reading]
+"""What each meter read, by its key."""
+
+FORGET_NS = 600 * NS_PER_S
+"""A meter of processors that has not answered for so long is gone, and others stand in for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where meters may be found; ``gpus`` best first. The models are ``None`` if not declared.
+
+    ``declared_gpus`` is how many GPUs Slurm counts, 0 if nobody said: Cray's accelerators are
+    those if their numbers go together.
+    """
+
+    rapl: Source[RaplMeter]
+    cray: Source[CrayMeter]
+    gpus: tuple[Source[LimitedGpus], ...]
+    hwmon: Source[Limited]
+    ipmi: IpmiMeter | None = None
+    model: ModelMeter | None = None
+    modelled_gpus: ModelledGpus | None = None
+    declared_gpus: int = 0
+
+
+class Panel:
+    """The node's meters as one."""
+
+    def __init__(self, sources: Sources, journal: Journal) -> None:
+        self._sources = sources
+        self._journal = journal
+        self._walls = WallBook(journal)
+        self._errors: dict[str, int] = {}
+        self._failing_ns: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        """What stands in every segment: ``rapl(package-0) + nvml(8 GPUs) + wall(hwmon power1)``."""
+        processors, gpus = self._processors(), self._gpu_meter()
+        named: list[Meter] = [*processors]
+        if not named and not self._wall_meters() and self._sources.model is not None:
+            named.append(self._sources.model)
+        within_wall = gpus is self._sources.modelled_gpus and self._wall_meters()
+        if gpus is not None and gpus not in named and not within_wall:
+            named.append(gpus)
+        names = [meter.name for meter in named]
+        names += [f"wall({meter.name})" for meter in self._wall_meters()[:1] if meter not in named]
+        return " + ".join(names)
+
+    @property
+    def sees_system(self) -> bool:
+        """Whether what processes outside jobs draw is within the figures."""
+        return self._primary() is not None
+
+    @property
+    def longest_gap_ns(self) -> int:
+        """Readings further apart cannot be compared: the primary meter's."""
+        primary = self._primary() or self._sources.model
+        return 0 if primary is None else primary.longest_gap_ns
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Failures so far by meter key."""
+        errors = dict(self._errors)
+        for source in self._sources.gpus:
+            if source.meter is not None and source.meter.errors:
+                errors[source.key] = errors.get(source.key, 0) + source.meter.errors
+        if self._sources.ipmi is not None:
+            errors["ipmi"] = self._sources.ipmi.failures
+        return errors
+
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The node's GPUs as Slurm may call them."""
+        meter = self._gpu_meter()
+        return () if meter is None else meter.gpus()
+
+    def look(self) -> None:
+        """Look for GPUs and their instances at once; never raises, takes a second at most."""
+        for source in self._sources.gpus:
+            if source.meter is not None:
+                source.meter.look()
+
+    def read(self, steady_ns: int) -> Readings:
+        """Every meter's reading; one that fails is left out, but for the primary one.
+
+        Raises:
+            MeterError: the primary meter, that of processors or else of the whole node, fails and
+                nothing stands in for it.
+        """
+        self._look_for_meters(steady_ns)
+        readings: Readings = {}
+        failures: dict[str, MeterError] = {}
+        for meter in self._meters():
+            try:
+                readings[meter.key] = meter.read(steady_ns)
+            except MeterError as error:
+                self._failed(meter.key, error, steady_ns)
+                failures[meter.key] = error
+            else:
+                self._failing_ns.pop(meter.key, None)
+                self._journal.over(f"meter {meter.key}", f"the {meter.key} meter can be read again")
+        primary, model = self._primary(), self._sources.model
+        if primary is not None and primary.key in failures:
+            self._forget_if_gone(primary.key, steady_ns)
+            if primary in self._processors() or model is None:
+                raise failures[primary.key]
+        if primary is None and model is None:
+            raise MeterError("the node has no meter any more and no power class is declared")
+        return readings
+
+    def merge(self, before: Readings, after: Readings) -> Readings:
+        """What to keep as the last readings: devices that were not read keep their earlier ones."""
+        keys = [*before, *(key for key in after if key not in before)]
+        return {key: before.get(key, {}) | after.get(key, {}) for key in keys}
+
+    def between(
+        self, before: Readings, after: Readings, length_ns: int, busy_ns: int
+    ) -> tuple[DomainEnergy, ...]:
+        """Energy by device, no two of which overlap; never raises.
+
+        ``busy_ns`` is the CPU time of jobs, which only the model needs.
+        """
+        told = {
+            meter.key: meter.between(
+                before[meter.key], after.get(meter.key, {}), length_ns, busy_ns
+            )
+            for meter in self._meters()
+            if meter.key in before
+        }
+        parts = self._parts(told)
+        gpus = self._gpu_parts(told)
+        if gpus is None and self._sources.modelled_gpus is not None:
+            modelled = self._sources.modelled_gpus.between({}, {}, length_ns, busy_ns)
+        else:
+            parts += gpus or ()
+            modelled = ()
+        return self._with_wall(told, parts, modelled, (length_ns, busy_ns))
+
+    def to_state(self) -> dict[str, Any]:
+        """What it must know of earlier intervals, as JSON can hold it."""
+        return {"walls": self._walls.to_state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from ``to_state``, or from nothing.
+
+        Raises:
+            ValueError, TypeError, AttributeError: it is not such a state.
+        """
+        self._walls.load(state.get("walls", {}))
+
+    def close(self) -> None:
+        """Let go of files and threads."""
+        for source in self._places():
+            source.close()
+        if self._sources.ipmi is not None:
+            self._sources.ipmi.close()
+
+    def _with_wall(
+        self,
+        told: dict[str, tuple[DomainEnergy, ...]],
+        parts: list[DomainEnergy],
+        modelled: Sequence[DomainEnergy],
+        length_and_busy_ns: tuple[int, int],
+    ) -> tuple[DomainEnergy, ...]:
+        """Parts, and what the whole node drew beyond them as far as that is known.
+
+        GPUs that are only modelled are not taken off a wall's reading, which holds them.
+        """
+        length_ns, busy_ns = length_and_busy_ns
+        processors = any(one.domain is Domain.CPU for one in parts)
+        domain = Domain.REST if processors else Domain.NODE
+        walls = self._readings_of_walls(told)
+        for key, wall in walls:
+            self._walls.judge(key, wall, parts, length_ns)
+        believed = [(key, wall) for key, wall in walls if self._walls.believes(key)]
+        for key, wall in believed:
+            if wall.quality in CLEAN:
+                return (*parts, self._walls.rest(key, wall, parts, domain))
+        model = self._sources.model
+        if not processors and model is not None:
+            return (*model.between({}, {}, length_ns, busy_ns), *parts, *modelled)
+        if not believed:
+            return (*parts, *modelled)
+        key, wall = believed[0]
+        if domain is Domain.NODE and wall.energy_uj:
+            return (*parts, self._walls.rest(key, wall, parts, domain))
+        # It may be of another stretch than the parts: what it says is not set against theirs.
+        unseen = DomainEnergy(
+            domain=domain, device=wall.device, energy_uj=0, quality=Quality.PARTIAL
+        )
+        return (*parts, *modelled, unseen)
+
+    @staticmethod
+    def _parts(told: dict[str, tuple[DomainEnergy, ...]]) -> list[DomainEnergy]:
+        """Processors and memory, each from the first meter that tells it."""
+        parts: list[DomainEnergy] = []
+        for domain in (Domain.CPU, Domain.MEMORY):
+            for key in (RaplMeter.key, CrayMeter.key):
+                found = [one for one in told.get(key, ()) if one.domain is domain]
+                if found:
+                    parts += found
+                    break
+        return parts
+
+    def _gpu_parts(self, told: dict[str, tuple[DomainEnergy, ...]]) -> list[DomainEnergy] | None:
+        """GPUs from their meter; ``None`` where they have none."""
+        meter = self._gpu_meter()
+        if meter is None or meter is self._sources.modelled_gpus:
+            return None
+        return [one for one in told.get(meter.key, ()) if one.domain is Domain.GPU]
+
+    def _readings_of_walls(
+        self, told: dict[str, tuple[DomainEnergy, ...]]
+    ) -> list[tuple[str, DomainEnergy]]:
+        """What meters say of the whole node, best first."""
+        return [
+            (meter.key, one)
+            for meter in self._wall_meters()
+            for one in told.get(meter.key, ())
+            if one.domain is Domain.NODE
+        ]
+
+    def _places(self) -> tuple[Source[Any], ...]:
+        sources = self._sources
+        return (sources.rapl, sources.cray, *sources.gpus, sources.hwmon)
+
+    def _meters(self) -> list[Meter]:
+        """Those that are there, without models."""
+        found: list[Meter] = [one.meter for one in self._places() if one.meter is not None]
+        return found if self._sources.ipmi is None else [*found, self._sources.ipmi]
+
+    def _processors(self) -> list[RaplMeter | CrayMeter]:
+        rapl, cray = self._sources.rapl.meter, self._sources.cray.meter
+        return [one for one in (rapl, cray) if one is not None and one.has_cpu][:1]
+
+    def _wall_meters(self) -> list[Meter]:
+        """Meters that may tell the whole node, best first."""
+        sources = self._sources
+        found = (sources.cray.meter, sources.hwmon.meter, sources.ipmi, sources.rapl.meter)
+        return [one for one in found if one is not None and _has_node(one)]
+
+    def _primary(self) -> Meter | None:
+        """The meter without which a sample says nothing; ``None`` if there is none."""
+        return next(iter([*self._processors(), *self._wall_meters()]), None)
+
+    def _gpu_meter(self) -> LimitedGpus | CrayMeter | ModelledGpus | None:
+        for source in self._sources.gpus:
+            if source.meter is not None:
+                return source.meter
+        cray = self._sources.cray.meter
+        gpus = 0 if cray is None else len(cray.gpus())
+        if gpus and self._sources.declared_gpus in {0, gpus}:
+            return cray
+        return self._sources.modelled_gpus
+
+    def _look_for_meters(self, steady_ns: int) -> None:
+        for source in self._places():
+            try:
+                source.look(steady_ns)
+            except MeterError as error:
+                self._failed(source.key, error, steady_ns)
+
+    def _failed(self, key: str, error: MeterError, steady_ns: int) -> None:
+        self._errors[key] = self._errors.get(key, 0) + 1
+        self._failing_ns.setdefault(key, steady_ns)
+        self._journal.trouble(f"meter {key}", str(error))
+
+    def _forget_if_gone(self, key: str, steady_ns: int) -> None:
+        if steady_ns - self._failing_ns[key] < FORGET_NS:
+            return
+        for source in self._places():
+            if source.key == key:
+                source.forget()
+                self._failing_ns.pop(key, None)
+                self._journal.say(f"the {key} meter has not answered for long: it is given up")
+
+
+def _has_node(meter: Meter) -> bool:
+    """Whether it may say what the whole node draws."""
+    if isinstance(meter, RaplMeter):
+        return meter.has_psys
+    return not isinstance(meter, CrayMeter) or meter.has_node

@@ -1,0 +1,122 @@
+"""What a node drew beyond the parts that are measured apart: the wall's reading less theirs.
+
+Over any stretch, exactly,
+
+    sum of parts + sum of rest = sum of the wall + change of the debt
+
+The debt is what parts had drawn beyond the wall's reading: sources do not tick together, so a
+difference may be negative for a moment. The rest of later intervals pays for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from carbonsched.model.energy import Domain, Quality
+from carbonsched.node.journal import Journal
+from carbonsched.node.meters.meter import DomainEnergy
+from carbonsched.node.qualities import worst
+from carbonsched.units import NS_PER_S
+
+TRIAL_NS = 60 * NS_PER_S
+"""A wall is judged by stretches of this length."""
+CLEAN = (Quality.MEASURED, Quality.SAMPLED)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What a wall and its parts have drawn in the stretch by which it is judged next."""
+
+    wall_uj: int = 0
+    parts_uj: int = 0
+    length_ns: int = 0
+
+
+class WallBook:
+    """Debts of each wall meter, and which of them are not to be believed."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._debts: dict[str, int] = {}
+        self._trials: dict[str, _Trial] = {}
+        self._implausible: set[str] = set()
+
+    def believes(self, key: str) -> bool:
+        """Whether the last judgement was not against it."""
+        return key not in self._implausible
+
+    def debt_uj(self, key: str) -> int:
+        """What its parts have drawn beyond it and no rest has paid for yet."""
+        return self._debts.get(key, 0)
+
+    def judge(
+        self, key: str, wall: DomainEnergy, parts: Sequence[DomainEnergy], length_ns: int
+    ) -> None:
+        """Note an interval; after a minute, a wall below nine tenths of what is inside it is bogus.
+
+        Intervals in which some part was not seen, or is modelled, do not count.
+        """
+        if any(one.quality not in CLEAN for one in (wall, *parts)):
+            return
+        trial = self._trials.setdefault(key, _Trial())
+        trial.wall_uj += wall.energy_uj
+        trial.parts_uj += sum(one.energy_uj for one in parts)
+        trial.length_ns += length_ns
+        if trial.length_ns < TRIAL_NS:
+            return
+        del self._trials[key]
+        if trial.wall_uj * 10 < trial.parts_uj * 9:
+            if key not in self._implausible:
+                self._journal.trouble(
+                    f"wall {key}",
+                    f"{wall.device} says {_watts(trial.wall_uj, trial)} W for the whole node and"
+                    f" its parts drew {_watts(trial.parts_uj, trial)} W: it is not used",
+                )
+            self._implausible.add(key)
+            self._debts.pop(key, None)
+        elif key in self._implausible:
+            self._implausible.discard(key)
+            self._journal.over(f"wall {key}", f"{wall.device} makes sense again and is used")
+
+    def rest(
+        self, key: str, wall: DomainEnergy, parts: Sequence[DomainEnergy], domain: Domain
+    ) -> DomainEnergy:
+        """What the wall drew beyond its parts, less the debt; what is lacking becomes debt."""
+        left_uj = wall.energy_uj - sum(one.energy_uj for one in parts) - self.debt_uj(key)
+        self._debts[key] = max(0, -left_uj)
+        return DomainEnergy(
+            domain=domain,
+            device=wall.device,
+            energy_uj=max(0, left_uj),
+            quality=worst(one.quality for one in (wall, *parts)),
+            uncertainty_uj=sum(one.uncertainty_uj for one in parts),
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything, as JSON can hold it."""
+        return {
+            "debts": dict(self._debts),
+            "trials": {
+                key: [one.wall_uj, one.parts_uj, one.length_ns] for key, one in self._trials.items()
+            },
+            "implausible": sorted(self._implausible),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from ``to_state``; what is absent begins anew.
+
+        Raises:
+            ValueError, TypeError, AttributeError: it is not such a state.
+        """
+        self._debts = {str(key): int(uj) for key, uj in state.get("debts", {}).items()}
+        self._trials = {
+            str(key): _Trial(*(int(number) for number in numbers))
+            for key, numbers in state.get("trials", {}).items()
+        }
+        self._implausible = {str(key) for key in state.get("implausible", ())}
+
+
+def _watts(energy_uj: int, trial: _Trial) -> int:
+    return round(energy_uj * 1000 / trial.length_ns)
