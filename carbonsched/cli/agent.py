@@ -6,12 +6,14 @@ import argparse
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from carbonsched.errors import CarbonschedError
-from carbonsched.node.agent import Agent, Roots
+from carbonsched.node.agent import Agent
 from carbonsched.node.delivery import Poster
 from carbonsched.node.journal import Journal
+from carbonsched.node.wiring import Roots
 from carbonsched.site import Site, load_site
 from carbonsched.transport.client import Client
 from carbonsched.transport.munge import Munge
@@ -42,6 +44,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="PATH",
             help=text,
         )
+    metrics = parser.add_mutually_exclusive_group()
+    metrics.add_argument(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="where Prometheus may scrape /metrics (the site file's agent.metrics)",
+    )
+    metrics.add_argument(
+        "--no-metrics", action="store_true", help="nowhere, whatever the site file says"
+    )
     parser.set_defaults(run=run)
 
 
@@ -52,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
         CarbonschedError: it cannot: no site file, no meter, another agent on the same spool.
     """
     site = load_site(options.site)
+    if options.metrics or options.no_metrics:
+        site = replace(site, agent=replace(site.agent, metrics=options.metrics))
     roots = Roots(
         sysfs=options.path_sysfs,
         procfs=options.path_procfs,

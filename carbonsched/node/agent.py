@@ -6,36 +6,22 @@ import select
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 from carbonsched.errors import ConfigError, MeterError
-from carbonsched.node.cgroups import JobCgroups, NodeCpu
-from carbonsched.node.clock import Clock, SystemClock
-from carbonsched.node.delivery import Delivery, Poster
-from carbonsched.node.events import Event, Inbox
+from carbonsched.node.clock import Clock
+from carbonsched.node.delivery import Poster
 from carbonsched.node.journal import Journal
-from carbonsched.node.marks import MarkSocket, SentMark
-from carbonsched.node.metering import Metering, NodeSettings, Observation
-from carbonsched.node.meters import Meter, choose_meter, node_class_of
-from carbonsched.node.spool import Spool
-from carbonsched.site import AgentSite, Site
+from carbonsched.node.marks import SentMark
+from carbonsched.node.metering import Metering
+from carbonsched.node.metrics import Status
+from carbonsched.node.wiring import Roots, check_periods, wire
+from carbonsched.site import Site
 from carbonsched.units import NS_PER_S
 
 MARKS_A_SECOND = 20
 """Marks beyond this rate are ignored: each one costs a sample, and a job may not tax the node."""
 STOP_PATIENCE_S = 5.0
-SHORTEST_SAMPLE_S = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roots:
-    """Where the kernel's file systems are mounted."""
-
-    sysfs: Path = Path("/sys")
-    procfs: Path = Path("/proc")
-    cgroupfs: Path = Path("/sys/fs/cgroup")
 
 
 class Agent:
@@ -50,32 +36,26 @@ class Agent:
         journal: Journal,
         clock: Clock | None = None,
     ) -> None:
-        _check_periods(site.agent)
+        check_periods(site.agent)
         self._journal = journal
-        self._clock = clock or SystemClock(roots.procfs)
-        self._node_cpu = NodeCpu(roots.procfs)
-        node_class = node_class_of(node, site.node_classes)
-        self._meter: Meter = choose_meter(node, node_class, roots.sysfs)
-        self._settings = NodeSettings(
-            cluster=site.cluster,
-            node=node,
-            boot_id=self._clock.boot_id,
-            cpus=node_class.cpus if node_class is not None else max(1, self._node_cpu.count()),
-            sample_s=site.agent.sample_s,
-            segment_s=site.agent.segment_s,
-        )
-        self._cgroups = JobCgroups(roots.cgroupfs, roots.procfs, node)
-        self._spool = Spool(Path(site.agent.spool.replace("%n", node)), journal)
-        self._inbox = Inbox(self._spool.root, node, journal)
-        self._marks = MarkSocket(Path(site.agent.socket.replace("%n", node)), self._cgroups)
-        self._delivery = Delivery(self._spool, connect, site.agent.delivery_s, journal)
+        parts = wire(node, site, roots, connect, journal, clock)
+        self._clock = parts.clock
+        self._settings = parts.settings
+        self._panel = parts.panel
+        self._observer = parts.observer
+        self._spool = parts.spool
+        self._inbox = parts.inbox
+        self._marks = parts.marks
+        self._delivery = parts.delivery
         self._handled: set[str] = set()
         self._marks_left = float(MARKS_A_SECOND)
         self._marks_refilled_ns = self._clock.steady_ns()
         self._stopping = False
         self._metering = self._resume()
+        self._status = self._look_at_self(failed=True)
+        self._exporter = parts.exporter(lambda: self._status)
         journal.say(
-            f"metering with {self._meter.name}, segments of {site.agent.segment_s} s"
+            f"metering with {self._panel.name}, segments of {site.agent.segment_s} s"
             f" to {site.daemon_url}"
         )
 
@@ -87,8 +67,9 @@ class Agent:
         before = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        self._delivery.start()
         try:
+            self._start_exporter()
+            self._delivery.start()
             while not self._stopping:
                 self.sample()
                 self._wait(wake)
@@ -98,7 +79,17 @@ class Agent:
             wake.close()
             waker.close()
             self._marks.close()
+            self._panel.close()
             self._spool.close()
+
+    def _start_exporter(self) -> None:
+        """Nobody's port may keep the node from being metered."""
+        if self._exporter is None:
+            return
+        try:
+            self._exporter.start()
+        except ConfigError as error:
+            self._journal.say(f"{error}; metering goes on without /metrics")
 
     def sample(self) -> None:
         """Observe, account, keep."""
@@ -107,31 +98,37 @@ class Agent:
 
     def _advance(self) -> bool:
         """Observe and account; ``False`` if the meter could not be read."""
+        self._metering.jobs.end_from_slurm(self._delivery.ended())
         try:
-            seen = self._observe()
-            advanced = self._metering.advance(seen)
+            seen = self._observer.look(self._handled, self._metering.jobs.sluids())
         except MeterError as error:
             self._journal.trouble("meter", f"{error}; the next reading covers this time too")
+            self._status = self._look_at_self(failed=True)
             return False
         self._journal.over("meter", "the meter can be read again")
+        advanced = self._metering.advance(seen)
         if advanced:
             self._handled.update(event.name for event in seen.events)
+            self._delivery.present = self._metering.jobs.present()
+            self._status = self._look_at_self(failed=False)
         return advanced
 
-    def _observe(self) -> Observation:
-        """Counters first, then events: an event of later than the counters waits its turn."""
-        counters = self._meter.read()
-        readings = tuple(self._cgroups.read())
-        node_cpu_ns = self._node_cpu.busy_ns() if self._meter.sees_system else None
-        wall_ns, steady_ns = self._clock.wall_ns(), self._clock.steady_ns()
-        events: tuple[Event, ...] = tuple(self._inbox.read(wall_ns, self._handled))
-        return Observation(
-            wall_ns=wall_ns,
-            steady_ns=steady_ns,
-            counters=counters,
-            readings=readings,
-            events=events,
-            node_cpu_ns=node_cpu_ns,
+    def _look_at_self(self, *, failed: bool) -> Status:
+        """The snapshot that Prometheus is shown."""
+        totals = self._metering.totals
+        return Status(
+            node=self._settings.node,
+            meter=self._panel.name,
+            spool=self._spool.root,
+            quality=totals.quality,
+            samples=totals.samples,
+            sampled_at=None if totals.sampled_ns is None else totals.sampled_ns / NS_PER_S,
+            delivered_at=self._delivery.delivered_at,
+            node_uj=dict(totals.node_uj),
+            consumed_uj=dict(totals.consumed_uj),
+            job_w=None if failed else totals.job_w,
+            meter_errors=dict(self._panel.errors),
+            marks_ignored=self._marks.ignored,
         )
 
     def _keep(self) -> None:
@@ -146,11 +143,11 @@ class Agent:
         self._metering.closed = waiting
 
     def _resume(self) -> Metering:
-        fresh = Metering(self._settings, self._meter, self._journal, self._clock.wall_ns())
+        fresh = self._metering_anew()
         state = self._spool.load_state()
         if state is None:
             return fresh
-        resumed = Metering(self._settings, self._meter, self._journal, self._clock.wall_ns())
+        resumed = self._metering_anew()
         try:
             resumed.load(state)
             self._handled = {str(name) for name in state["handled"]}
@@ -158,6 +155,9 @@ class Agent:
             self._spool.set_state_aside(f"{type(error).__name__}: {error}")
             return fresh
         return resumed
+
+    def _metering_anew(self) -> Metering:
+        return Metering(self._settings, self._panel, self._journal, self._clock.wall_ns())
 
     def _wait(self, wake: socket.socket) -> None:
         """Until the next sample is due, taking in marks as they come."""
@@ -210,14 +210,7 @@ class Agent:
         self._keep()
         self._keep()  # once more without what the outbox has now
         self._delivery.stop(STOP_PATIENCE_S)
+        if self._exporter is not None:
+            self._exporter.stop()
         ignored = f"; {self._marks.ignored} marks ignored" if self._marks.ignored else ""
         self._journal.say(f"stopped{ignored}")
-
-
-def _check_periods(agent: AgentSite) -> None:
-    """The site file is compiled from checked settings, but somebody may have edited it."""
-    for name, least in (("sample_s", SHORTEST_SAMPLE_S), ("delivery_s", SHORTEST_SAMPLE_S)):
-        if not isinstance(getattr(agent, name), int | float) or getattr(agent, name) < least:
-            raise ConfigError([f"agent.{name} must be at least {least} seconds"])
-    if not isinstance(agent.segment_s, int) or agent.segment_s < 1:
-        raise ConfigError(["agent.segment_s must be a whole number of seconds, at least 1"])

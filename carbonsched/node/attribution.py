@@ -1,20 +1,33 @@
 """Who used a node's energy: pure arithmetic on whole microjoules and nanoseconds.
 
-The static part of an interval's energy, what the node draws with idle CPUs, is divided by
-allocated CPUs times time present; what nobody had allocated is ``idle``. The dynamic part is
-divided by CPU time used. Largest remainder (Hamilton's method) makes every sum exact.
+The static part of a device's energy, what it draws idle, is divided by allocation times time
+present; what nobody had allocated is ``idle``. The dynamic part is divided by use. Largest
+remainder (Hamilton's method) makes every sum exact. The rules by domain are those of
+docs/explanation/metering.md:
+
+- CPUs, or a node that is not seen in parts: static by allocated CPUs, dynamic by CPU time.
+- Memory: static by allocated memory, by CPUs where that is not known; dynamic by CPU time.
+- A GPU: static and dynamic by the share of it that was allocated.
+- The rest of the node: static by the mean of the shares of its CPUs and of its GPUs, dynamic in
+  proportion to everybody's dynamic energy in the other domains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import lcm
 from typing import NamedTuple
 
-from carbonsched.model.energy import PartKind
+from carbonsched.model.energy import Domain, PartKind, Quality
+from carbonsched.node.meters.meter import DomainEnergy
+from carbonsched.node.qualities import worse
 from carbonsched.units import apportion
 
 NOBODY = -1
+_WHOLE = 10**12
+"""Into so many parts a resource is cut where shares of unlike resources are added."""
 
 
 class Owner(NamedTuple):
@@ -28,54 +41,201 @@ class Owner(NamedTuple):
 IDLE = Owner(PartKind.IDLE)
 SYSTEM = Owner(PartKind.SYSTEM)
 
-
-@dataclass(frozen=True, slots=True)
-class Energy:
-    """Energy of one interval; ``static_uj`` is the part that idle CPUs would have drawn too."""
-
-    total_uj: int
-    static_uj: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.static_uj <= self.total_uj:
-            raise ValueError("the static part of an interval's energy is not within its total")
+Weights = dict[Owner, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one job had and used of a node: ``cpus`` is 0 where the allocation is not known."""
+    """What one job had and used of a node.
+
+    ``cpus`` is 0 and ``memory_mb`` ``None`` where the allocation is not known. ``gpus`` has the
+    fraction (numerator, denominator) of each device that it was given. Slurm gives the CPUs of a
+    ``suspended`` job away, its memory and GPUs not.
+    """
 
     owner: Owner
     cpus: int
     present_ns: int
     cpu_ns: int
+    memory_mb: int | None = None
+    gpus: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSize:
+    """What there is to allocate; ``memory_mb`` is 0 where it is not known, ``gpus`` are devices."""
+
+    cpus: int
+    memory_mb: int = 0
+    gpus: tuple[str, ...] = ()
+
+
+class Share(NamedTuple):
+    """One owner's energy in one domain; ``uncertainty_uj`` is one standard deviation of it."""
+
+    energy_uj: int
+    uncertainty_uj: int
+    quality: Quality
+
+
+Cells = dict[Owner, dict[Domain, Share]]
 
 
 def divide(
-    energy: Energy, length_ns: int, node_cpus: int, uses: Iterable[Use], system_cpu_ns: int = 0
-) -> dict[Owner, int]:
-    """Microjoules of each owner in an interval of ``length_ns``; they add up to the total.
+    energies: Iterable[DomainEnergy],
+    length_ns: int,
+    node: NodeSize,
+    uses: Iterable[Use],
+    system_cpu_ns: int = 0,
+) -> Cells:
+    """Shares of each owner by domain in an interval of ``length_ns``.
 
-    Each job of ``uses`` is in the answer, with 0 if it has nothing. Allocations beyond the node's
-    CPUs are scaled down to them. Dynamic energy while no CPU time was seen is the system's.
+    Those of a device add up to its energy and its uncertainty. Each job of ``uses`` is in the
+    answer. Allocations beyond what the node has are scaled down to it. A static part that is not
+    known counts as none. ``system_cpu_ns`` is CPU time of processes that belong to no job; dynamic
+    energy of CPUs while no CPU time was seen is the system's.
     """
-    uses = tuple(uses)
-    shares = {use.owner: 0 for use in uses}
-    if energy.static_uj:
-        allocated = {use.owner: use.cpus * min(use.present_ns, length_ns) for use in uses}
-        free = node_cpus * length_ns - sum(allocated.values())
-        if free > 0:
-            allocated[IDLE] = free
-        _add(shares, apportion(energy.static_uj, allocated))
-    dynamic_uj = energy.total_uj - energy.static_uj
-    if dynamic_uj:
-        busy = {use.owner: use.cpu_ns for use in uses if use.cpu_ns}
+    return Allocation(length_ns, node, tuple(uses)).divide(tuple(energies), system_cpu_ns)
+
+
+class Allocation:
+    """Who had what of a node in an interval."""
+
+    def __init__(self, length_ns: int, node: NodeSize, uses: Sequence[Use]) -> None:
+        self._length_ns = length_ns
+        self._node = node
+        self._uses = uses
+
+    def divide(self, energies: Sequence[DomainEnergy], system_cpu_ns: int) -> Cells:
+        """As the function of this name says."""
+        cells: Cells = {use.owner: {} for use in self._uses}
+        everybody = tuple(cells)
+        busy = self._busy(system_cpu_ns)
+        seen: Weights = {}
+        rests = []
+        for one in energies:
+            if one.domain is Domain.REST:
+                rests.append(one)
+            elif one.domain is Domain.GPU:
+                held = self._held(one.device)
+                _spread(cells, seen, one, _with_idle(*held), self._working(held[0]), held[0])
+            else:
+                static = self._memory if one.domain is Domain.MEMORY else self._cpus
+                _spread(cells, seen, one, static, busy, everybody)
+        for one in rests:
+            # What CPUs and GPUs draw, supplies lose and fans carry away.
+            _spread(
+                cells, {}, one, self._whole_node, seen if any(seen.values()) else busy, everybody
+            )
+        return cells
+
+    def node_times(self) -> Weights:
+        """The interval's nanoseconds by the share of the whole node that each owner had."""
+        return apportion(self._length_ns, self._whole_node)
+
+    def _present_ns(self, use: Use) -> int:
+        return min(use.present_ns, self._length_ns)
+
+    def _busy(self, system_cpu_ns: int) -> Weights:
+        """CPU time by owner; the system's where none was seen."""
+        busy: Weights = {}
+        for use in self._uses:
+            if use.cpu_ns and not use.suspended:
+                _add(busy, use.owner, use.cpu_ns)
         if system_cpu_ns or not busy:
             busy[SYSTEM] = max(system_cpu_ns, 1)
-        _add(shares, apportion(dynamic_uj, busy))
-    return shares
+        return busy
+
+    @cached_property
+    def _cpus(self) -> Weights:
+        held: Weights = {}
+        for use in self._uses:
+            if not use.suspended:
+                _add(held, use.owner, use.cpus * self._present_ns(use))
+        return _with_idle(held, self._node.cpus * self._length_ns)
+
+    @cached_property
+    def _memory(self) -> Weights:
+        """In CPU-megabytes, in which allocations of CPUs and of memory can both be told."""
+        cpus, memory_mb = self._node.cpus, self._node.memory_mb or 1
+        held: Weights = {}
+        for use in self._uses:
+            known = use.memory_mb is not None and self._node.memory_mb
+            amount = (use.memory_mb or 0) * cpus if known else use.cpus * memory_mb
+            _add(held, use.owner, amount * self._present_ns(use))
+        return _with_idle(held, cpus * memory_mb * self._length_ns)
+
+    def _held(self, device: str) -> tuple[Weights, int]:
+        """Who had how much of a GPU, and how much the whole of it is."""
+        fractions = [(use, use.gpus[device]) for use in self._uses if device in use.gpus]
+        unit = lcm(*(denominator for _, (_, denominator) in fractions))
+        held: Weights = {}
+        for use, (numerator, denominator) in fractions:
+            _add(held, use.owner, numerator * (unit // denominator) * self._present_ns(use))
+        return held, unit * self._length_ns
+
+    def _working(self, held: Weights) -> Weights:
+        """Those who had a GPU and could use it; nobody's work is idle's."""
+        stopped = {use.owner for use in self._uses if use.suspended}
+        working = {owner: weight for owner, weight in held.items() if owner not in stopped}
+        return working if any(working.values()) else {IDLE: 1}
+
+    @cached_property
+    def _whole_node(self) -> Weights:
+        """The mean of the CPUs' share and, where the node has GPUs, of the mean of theirs."""
+        shares = _in_parts(self._cpus)
+        gpus = self._node.gpus
+        if gpus:
+            shares = {owner: share * len(gpus) for owner, share in shares.items()}
+        for device in gpus:
+            for owner, share in _in_parts(_with_idle(*self._held(device))).items():
+                _add(shares, owner, share)
+        return shares
 
 
-def _add(shares: dict[Owner, int], more: Mapping[Owner, int]) -> None:
-    for owner, share in more.items():
-        shares[owner] = shares.get(owner, 0) + share
+def _spread(
+    cells: Cells,
+    dynamic_seen: Weights,
+    energy: DomainEnergy,
+    static: Weights,
+    dynamic: Weights,
+    members: Collection[Owner],
+) -> None:
+    """Put one device's energy into the cells; ``members`` get one even if it is empty."""
+    shares = dict.fromkeys(members, 0)
+    static_uj = energy.static_uj or 0
+    if static_uj:
+        for owner, share_uj in apportion(static_uj, static).items():
+            _add(shares, owner, share_uj)
+    if energy.energy_uj > static_uj:
+        for owner, share_uj in apportion(energy.energy_uj - static_uj, dynamic).items():
+            _add(shares, owner, share_uj)
+            _add(dynamic_seen, owner, share_uj)
+    doubts: Weights = {}
+    if energy.uncertainty_uj:
+        doubts = apportion(energy.uncertainty_uj, shares if any(shares.values()) else {IDLE: 1})
+        shares = dict.fromkeys(doubts, 0) | shares
+    for owner, share_uj in shares.items():
+        mine = cells.setdefault(owner, {})
+        doubt_uj, quality = doubts.get(owner, 0), energy.quality
+        if (before := mine.get(energy.domain)) is not None:
+            share_uj += before.energy_uj  # noqa: PLW2901 - the sum of several devices
+            doubt_uj += before.uncertainty_uj
+            quality = worse(quality, before.quality)
+        mine[energy.domain] = Share(share_uj, doubt_uj, quality)
+
+
+def _with_idle(held: Weights, whole: int) -> Weights:
+    """What is not held is idle's; more held than there is stays as it is, and is scaled down."""
+    free = whole - sum(held.values())
+    return held | {IDLE: free} if free > 0 else held
+
+
+def _in_parts(weights: Weights) -> Weights:
+    whole = sum(weights.values())
+    return {owner: weight * _WHOLE // whole for owner, weight in weights.items()}
+
+
+def _add(weights: Weights, owner: Owner, more: int) -> None:
+    weights[owner] = weights.get(owner, 0) + more

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from carbonsched.errors import CarbonschedError, DaemonError
+from carbonsched.errors import CarbonschedError, DaemonError, ForbiddenError, RequestError
 from carbonsched.node.journal import Journal
 from carbonsched.node.spool import Spool, list_of
 
 BATCH = 200
+UNTOLD_S = 3600.0
+"""So long a daemon that does not know the key ``node`` is not told it again."""
+
+Run = tuple[int, int]
+"""Job id and restart count."""
+Ended = tuple[int, int, int]
+"""Job id, restart count, and when it ended by Slurm's record, in seconds since 1970."""
 
 
 class Poster(Protocol):
@@ -23,19 +33,42 @@ class Poster(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose readings they are: a node of a cluster."""
+
+    cluster: str
+    node: str
+
+
 class Delivery:
-    """Posts batches every ``period_s`` until stopped; what is not acknowledged stays."""
+    """Posts batches every ``period_s`` until stopped; what is not acknowledged stays.
+
+    ``present`` are the runs that the node believes present. The main loop replaces it, and asks
+    ``ended`` for those of them that are over by Slurm's record. ``delivered_at`` is when the daemon
+    last took something, in seconds since 1970, ``None`` for not yet.
+    """
 
     def __init__(
-        self, spool: Spool, connect: Callable[[], Poster], period_s: float, journal: Journal
+        self,
+        spool: Spool,
+        connect: Callable[[], Poster],
+        period_s: float,
+        journal: Journal,
+        sender: Sender,
     ) -> None:
         self._spool = spool
         self._connect = connect
         self._period_s = period_s
         self._journal = journal
+        self._sender = sender
         self._poster: Poster | None = None
+        self._untold_until = 0.0
+        self._ended: SimpleQueue[Ended] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        self.present: Sequence[Run] = ()
+        self.delivered_at: float | None = None
 
     def start(self) -> None:
         """Begin delivering."""
@@ -45,6 +78,15 @@ class Delivery:
         """Deliver once more and end; whatever hangs longer than ``patience_s`` is left behind."""
         self._stopping.set()
         self._thread.join(patience_s)
+
+    def ended(self) -> list[Ended]:
+        """What the daemon has said since the last call; never waits."""
+        ended = []
+        while True:
+            try:
+                ended.append(self._ended.get_nowait())
+            except Empty:
+                return ended
 
     def deliver(self) -> int:
         """Post all that waits; how many items were settled.
@@ -85,20 +127,44 @@ class Delivery:
                 batch[which].append(item)
                 sources[which].append(path)
         if batch["segments"] or batch["epochs"]:
-            refused = _refused(self._post(batch))
-            for which, owners in sources.items():
-                for index, path in enumerate(owners):
-                    if (which, index) in refused:
-                        self._spool.reject(path, refused[which, index])
-                    else:
-                        self._spool.delivered(path)
-                    settled += not path.exists()
+            answer = self._post(batch)
+            settled += self._settle(sources, _refused(answer))
+            self.delivered_at = time.time()
+            for one in _ended(answer):
+                self._ended.put(one)
+        return settled
+
+    def _settle(self, sources: dict[str, list[Path]], refused: dict[tuple[str, int], str]) -> int:
+        """Take what the daemon has answered for out of the outbox; how many items that were."""
+        settled = 0
+        for which, paths in sources.items():
+            for index, path in enumerate(paths):
+                if (which, index) in refused:
+                    self._spool.reject(path, refused[which, index])
+                else:
+                    self._spool.delivered(path)
+                settled += not path.exists()
         return settled
 
     def _post(self, batch: dict[str, list[Any]]) -> Any:
+        """The answer; a daemon of before the key ``node`` refuses it, and gets readings without."""
         if self._poster is None:
             self._poster = self._connect()
-        return self._poster.post("/v1/readings", batch)
+        if time.monotonic() < self._untold_until:
+            return self._poster.post("/v1/readings", batch)
+        view = {
+            "cluster": self._sender.cluster,
+            "name": self._sender.node,
+            "jobs": [list(run) for run in self.present],
+        }
+        try:
+            return self._poster.post("/v1/readings", batch | {"node": view})
+        except ForbiddenError:
+            raise
+        except RequestError:
+            answer = self._poster.post("/v1/readings", batch)
+            self._untold_until = time.monotonic() + UNTOLD_S
+            return answer
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -121,3 +187,16 @@ def _refused(answer: Any) -> dict[tuple[str, int], str]:
             "the daemon's answer to readings is not one: are versions equal?"
         ) from None
     return refused
+
+
+def _ended(answer: dict[str, Any]) -> list[Ended]:
+    """Runs that are over; daemons of before that was asked do not tell."""
+    try:
+        return [
+            (int(job_id), int(restarts), int(ended_at))
+            for job_id, restarts, ended_at in answer.get("ended", ())
+        ]
+    except (TypeError, ValueError):
+        raise DaemonError(
+            "the daemon's answer about ended jobs is not one: are versions equal?"
+        ) from None

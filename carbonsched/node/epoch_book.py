@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from carbonsched.model.energy import EpochRecord, Quality
+from carbonsched.node.qualities import worse
 
 MAX_MARK_BYTES = 2048
 MAX_EPOCH = 10_000_000
@@ -32,7 +33,10 @@ class Mark:
 
 @dataclass(slots=True, kw_only=True)
 class _OpenEpoch:
-    """An epoch that has started; count, mean and m2 are Welford's, over watts of samples."""
+    """An epoch that has started; count, mean and m2 are Welford's, over watts of samples.
+
+    ``quality`` is the worst so far.
+    """
 
     job_id: int
     restarts: int
@@ -42,7 +46,7 @@ class _OpenEpoch:
     count: int = 0
     mean: float = 0.0
     m2: float = 0.0
-    partial: bool = False
+    quality: Quality = Quality.MEASURED
 
 
 class EpochBook:
@@ -63,34 +67,40 @@ class EpochBook:
         energy_uj: int,
         quality: Quality,
     ) -> EpochRecord | None:
-        """Take in a mark of a run (job id, restarts) that has used ``energy_uj`` so far."""
+        """Take in a mark of a run (job id, restarts) that has used ``energy_uj`` so far.
+
+        ``quality`` is that of its energy around ``now_ns``.
+        """
         if mark.epoch <= self._finished.get(run, 0):
             return None  # another rank was first
         mine = [one for one in self._open if (one.job_id, one.restarts) == run]
         found = next((one for one in mine if one.epoch == mark.epoch), None)
         if mark.start:
             if found is None:
-                self._start(mine, run, mark.epoch, now_ns, energy_uj)
+                self._start(mine, run, mark.epoch, now_ns, energy_uj, quality)
             return None
         if found is None or now_ns - found.started_ns < _NS_PER_MS:
             return None
         self._finished[run] = mark.epoch
         self._open = [one for one in self._open if one not in mine or one.epoch > mark.epoch]
-        return self._record(found, uid, mark, now_ns, energy_uj, quality)
+        found.quality = worse(found.quality, quality)
+        return self._record(found, uid, mark, now_ns, energy_uj)
 
-    def power(self, run: tuple[int, int], watts: float) -> None:
-        """A whole sample of a run's power within its open epochs."""
+    def sample(self, run: tuple[int, int], quality: Quality, watts: float | None) -> None:
+        """An interval of a run within its open epochs; power where it was a whole sample."""
         for one in self._open:
             if (one.job_id, one.restarts) == run:
-                one.count += 1
-                difference = watts - one.mean
-                one.mean += difference / one.count
-                one.m2 += difference * (watts - one.mean)
+                one.quality = worse(one.quality, quality)
+                if watts is not None:
+                    one.count += 1
+                    difference = watts - one.mean
+                    one.mean += difference / one.count
+                    one.m2 += difference * (watts - one.mean)
 
     def note_gap(self) -> None:
-        """Samples are missing within every open epoch."""
+        """Time within every open epoch was not metered."""
         for one in self._open:
-            one.partial = True
+            one.quality = worse(one.quality, Quality.PARTIAL)
 
     def keep(self, runs: Iterable[tuple[int, int]]) -> None:
         """Forget the epochs of runs that are no longer there."""
@@ -108,29 +118,41 @@ class EpochBook:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state.json``."""
-        self._open = [_OpenEpoch(**one) for one in state["open"]]
+        self._open = [
+            _OpenEpoch(**(one | {"quality": Quality(one["quality"])})) for one in state["open"]
+        ]
         self._finished = {(job, restarts): last for job, restarts, last in state["finished"]}
 
     def _start(
-        self, mine: list[_OpenEpoch], run: tuple[int, int], epoch: int, now_ns: int, energy_uj: int
+        self,
+        mine: list[_OpenEpoch],
+        run: tuple[int, int],
+        epoch: int,
+        now_ns: int,
+        energy_uj: int,
+        quality: Quality,
     ) -> None:
         if len(mine) >= MAX_OPEN:
             self._open.remove(mine[0])
         self._open.append(
             _OpenEpoch(
-                job_id=run[0], restarts=run[1], epoch=epoch, started_ns=now_ns, start_uj=energy_uj
+                job_id=run[0],
+                restarts=run[1],
+                epoch=epoch,
+                started_ns=now_ns,
+                start_uj=energy_uj,
+                quality=quality,
             )
         )
 
     def _record(
-        self, one: _OpenEpoch, uid: int, mark: Mark, now_ns: int, energy_uj: int, quality: Quality
+        self, one: _OpenEpoch, uid: int, mark: Mark, now_ns: int, energy_uj: int
     ) -> EpochRecord:
         relative_sd, samples = mark.step_relative_sd, mark.steps
         if relative_sd is None:
             samples = one.count
             if one.count > 1 and one.mean > 0:
                 relative_sd = math.sqrt(one.m2 / (one.count - 1)) / one.mean
-        partial = one.partial and quality is Quality.MEASURED
         return EpochRecord(
             cluster=self._cluster,
             node=self._node,
@@ -144,7 +166,7 @@ class EpochBook:
             energy_millij=max(0, energy_uj - one.start_uj) // _UJ_PER_MILLIJ,
             relative_sd=relative_sd,
             samples=samples,
-            quality=Quality.PARTIAL if partial else quality,
+            quality=one.quality,
         )
 
 

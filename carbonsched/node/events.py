@@ -5,20 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 
 from carbonsched.model.hostlist import expand
+from carbonsched.node.clock import Clock
 from carbonsched.node.journal import Journal
+from carbonsched.node.sluids import SLUID_PATTERN
 from carbonsched.units import NS_PER_S
 
 TORN_AFTER_NS = 10 * NS_PER_S
 AHEAD_NS = 2 * NS_PER_S
 MAX_BYTES = 65_536
+PROMPT_NS = 50_000_000
+"""A file written so soon after its hook's begin, which the uptime in it tells, was not late."""
 _NAME = re.compile(r"(begin|end)\.([0-9]{1,10})\.([0-9]{1,6})\.([0-9]{1,10})")
 _COUNT = re.compile(r"([0-9]{1,6})(?:\(x([0-9]{1,6})\))?")
 _NUMBER = re.compile(r"[0-9]{1,10}")
+_UPTIME = re.compile(r"[0-9]{1,10}\.[0-9]{1,9}")
+_SLUID = re.compile(SLUID_PATTERN)
 
 
 class EventKind(StrEnum):
@@ -30,7 +37,12 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A job's begin or end on this node; ``cpus`` are those it was given here, if known."""
+    """A job's begin or end on this node; ``cpus`` are those it was given here, if known.
+
+    ``gpus`` is SLURM_JOB_GPUS as the hook saw it and ``visible`` the vendor's variable, both empty
+    for a job without. ``sluid`` is Slurm's other name of the job, empty before 25.11.
+    ``uptime_ns`` is how long the machine with that ``boot_id`` had been up when the hook began.
+    """
 
     name: str
     kind: EventKind
@@ -39,21 +51,33 @@ class Event:
     restarts: int
     uid: int | None
     cpus: int | None
+    gpus: str = ""
+    visible: str = ""
+    sluid: str = ""
+    uptime_ns: int | None = None
+    boot_id: str = ""
 
 
 class Inbox:
-    """The folder ``events``; what cannot be an event goes to ``rejected``."""
+    """The folder ``events``; what cannot be an event goes to ``rejected``.
 
-    def __init__(self, spool: Path, node: str, journal: Journal) -> None:
+    With a ``clock`` an event's time is that of the hook's begin also where its file was written
+    late or the clock was set since; without one it is the file's modification time.
+    """
+
+    def __init__(
+        self, spool: Path, node: str, journal: Journal, clock: Clock | None = None
+    ) -> None:
         self._folder = spool / "events"
         self._rejected = spool / "rejected"
         self._node = node
         self._journal = journal
+        self._clock = clock
 
     def read(self, now_ns: int, handled: frozenset[str] | set[str] = frozenset()) -> list[Event]:
         """Complete events up to now in order of time, without those that were handled before.
 
-        A file dated within two seconds after now waits for the next call; one dated later, which
+        An event of within two seconds after now waits for the next call; one of later, which
         happens when the clock was set back, counts at once.
         """
         try:
@@ -76,17 +100,42 @@ class Inbox:
 
     def _event(self, path: Path, now_ns: int) -> list[Event]:
         try:
-            at_ns = path.stat().st_mtime_ns
-            if now_ns < at_ns <= now_ns + AHEAD_NS:
-                return []
+            written_ns = path.stat().st_mtime_ns
             with path.open("rb") as file:
                 text = file.read(MAX_BYTES).decode("utf-8", "replace")
         except OSError:
             return []  # gone, or not readable just now: the next call tries again
-        event = parse_event(path.name, text, min(at_ns, now_ns), self._node)
-        if event is None and abs(now_ns - at_ns) > TORN_AFTER_NS:
-            self._reject(path)
-        return [] if event is None else [event]
+        event = parse_event(path.name, text, written_ns, self._node)
+        if event is None:
+            if abs(now_ns - written_ns) > TORN_AFTER_NS:
+                self._reject(path)
+            return []
+        if self._of_an_earlier_boot(event, now_ns):
+            self._journal.say(f"{path.name}: of before the machine booted, so no longer true")
+            self.forget([path.name])
+            return []
+        at_ns = self._begun_ns(event, now_ns)
+        if now_ns < at_ns <= now_ns + AHEAD_NS:
+            return []
+        return [replace(event, at_ns=min(at_ns, now_ns))]
+
+    def _begun_ns(self, event: Event, now_ns: int) -> int:
+        """When the hook began, by today's wall clock.
+
+        The file's own time is exact, but it is that of the writing, by the clock of then. Uptime
+        has hundredths of a second and cannot be set.
+        """
+        written_ns = event.at_ns
+        if self._clock is None or event.uptime_ns is None or event.boot_id != self._clock.boot_id:
+            return written_ns
+        at_ns = now_ns - self._clock.steady_ns() + event.uptime_ns
+        return written_ns if abs(written_ns - at_ns) <= PROMPT_NS else at_ns
+
+    def _of_an_earlier_boot(self, event: Event, now_ns: int) -> bool:
+        """Both must say so: a clock may be wrong, and boots have other names in a test's /proc."""
+        if self._clock is None or event.boot_id in ("", self._clock.boot_id):
+            return False
+        return event.at_ns < now_ns - self._clock.steady_ns()
 
     def _reject(self, path: Path) -> None:
         self._journal.say(f"{path.name!r} in {self._folder} is not a whole event: put aside")
@@ -95,13 +144,17 @@ class Inbox:
 
 
 def parse_event(name: str, text: str, at_ns: int, node: str) -> Event | None:
-    """The event in a file, or ``None`` if its name is none or its last line is not ``end``."""
+    """The event in a file, or ``None`` if its name is none or its last line is not ``end``.
+
+    ``at_ns`` is when the file was written.
+    """
     match = _NAME.fullmatch(name)
     lines = text.split("\n")
     if match is None or lines[-2:] != ["end", ""]:
         return None
     values = dict(line.split("=", 1) for line in lines[:-2] if "=" in line)
-    uid = values.get("uid", "")
+    uid, uptime = values.get("uid", ""), values.get("uptime", "")
+    sluid = values.get("sluid", "")
     return Event(
         name=name,
         kind=EventKind(match[1]),
@@ -110,6 +163,11 @@ def parse_event(name: str, text: str, at_ns: int, node: str) -> Event | None:
         restarts=int(match[3]),
         uid=int(uid) if _NUMBER.fullmatch(uid) else None,
         cpus=cpus_here(values.get("nodelist", ""), values.get("cpus_per_node", ""), node),
+        gpus=values.get("gpus", ""),
+        visible=values.get("visible", ""),
+        sluid=sluid if _SLUID.fullmatch(sluid) else "",
+        uptime_ns=int(Fraction(uptime) * NS_PER_S) if _UPTIME.fullmatch(uptime) else None,
+        boot_id=values.get("boot", ""),
     )
 
 

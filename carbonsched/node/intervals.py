@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from carbonsched.node.attribution import Energy, Owner, Use
+from carbonsched.model.energy import Domain
+from carbonsched.node.attribution import Owner, Use
+from carbonsched.node.meters.meter import DomainEnergy
 from carbonsched.units import apportion
+
+Bounds = tuple[int, int]
+Weights = dict[int, int]
+"""By the place of a piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """A job's presence ``[begin_ns, end_ns)`` within an interval, and the CPU time it used."""
+    """A job's presence ``[begin_ns, end_ns)`` within an interval, what it had and what it used.
+
+    The allocation is as in ``Use``. ``suspended`` means throughout the interval.
+    """
 
     owner: Owner
     cpus: int
     begin_ns: int
     end_ns: int
     cpu_ns: int
+    memory_mb: int | None = None
+    gpus: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    suspended: bool = False
+
+    def use(self, present_ns: int, cpu_ns: int) -> Use:
+        """What falls into one piece."""
+        return Use(
+            self.owner, self.cpus, present_ns, cpu_ns, self.memory_mb, self.gpus, self.suspended
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +44,7 @@ class Piece:
 
     begin_ns: int
     length_ns: int
-    energy: Energy
+    energies: tuple[DomainEnergy, ...]
     uses: tuple[Use, ...]
     system_cpu_ns: int
 
@@ -35,44 +53,73 @@ def cut(
     begin_ns: int,
     end_ns: int,
     grid_ns: int,
-    energy: Energy,
+    energies: Sequence[DomainEnergy],
     stays: Sequence[Stay],
     system_cpu_ns: int,
 ) -> list[Piece]:
     """Pieces of ``[begin_ns, end_ns)`` between multiples of ``grid_ns``; all sums are kept.
 
-    Static energy is spread by time, CPU time by presence, and dynamic energy by CPU time.
+    Static energy, and all of a GPU's, is spread by time, CPU time by presence, and other dynamic
+    energy by CPU time.
     """
     bounds = _bounds(begin_ns, end_ns, grid_ns)
+    if len(bounds) == 1:
+        uses = tuple(stay.use(_overlap(stay, bounds[0]), stay.cpu_ns) for stay in stays)
+        return [Piece(begin_ns, end_ns - begin_ns, tuple(energies), uses, system_cpu_ns)]
     lengths = {place: end - begin for place, (begin, end) in enumerate(bounds)}
-    uses: list[list[Use]] = [[] for _ in bounds]
-    busy = apportion(system_cpu_ns, lengths)
-    system = dict(busy)
-    for stay in stays:
-        overlaps = {
-            place: max(0, min(end, stay.end_ns) - max(begin, stay.begin_ns))
-            for place, (begin, end) in enumerate(bounds)
-        }
-        cpu = apportion(stay.cpu_ns, overlaps if any(overlaps.values()) else lengths)
-        for place, present_ns in overlaps.items():
-            if present_ns or cpu[place] or len(bounds) == 1:
-                uses[place].append(Use(stay.owner, stay.cpus, present_ns, cpu[place]))
-                busy[place] += cpu[place]
-    static = apportion(energy.static_uj, lengths)
-    dynamic = apportion(energy.total_uj - energy.static_uj, busy if any(busy.values()) else lengths)
+    system = apportion(system_cpu_ns, lengths)
+    used = [_cut_stay(stay, bounds, lengths) for stay in stays]
+    busy = dict(system)
+    for pieces in used:
+        for place, use in pieces.items():
+            busy[place] += use.cpu_ns
+    parts = [_cut_energy(one, lengths, busy) for one in energies]
     return [
         Piece(
             begin,
             lengths[place],
-            Energy(static[place] + dynamic[place], static[place]),
-            tuple(uses[place]),
+            tuple(part[place] for part in parts),
+            tuple(pieces[place] for pieces in used if place in pieces),
             system[place],
         )
         for place, (begin, _) in enumerate(bounds)
     ]
 
 
-def _bounds(begin_ns: int, end_ns: int, grid_ns: int) -> list[tuple[int, int]]:
+def _cut_stay(stay: Stay, bounds: list[Bounds], lengths: Weights) -> dict[int, Use]:
+    """Its uses by place, where there are any."""
+    overlaps = {place: _overlap(stay, one) for place, one in enumerate(bounds)}
+    cpu = apportion(stay.cpu_ns, overlaps if any(overlaps.values()) else lengths)
+    return {
+        place: stay.use(present_ns, cpu[place])
+        for place, present_ns in overlaps.items()
+        if present_ns or cpu[place]
+    }
+
+
+def _cut_energy(energy: DomainEnergy, lengths: Weights, busy: Weights) -> list[DomainEnergy]:
+    static_uj = energy.static_uj or 0
+    by_use = energy.domain is not Domain.GPU and any(busy.values())
+    static = apportion(static_uj, lengths)
+    dynamic = apportion(energy.energy_uj - static_uj, busy if by_use else lengths)
+    whole = {place: static[place] + dynamic[place] for place in lengths}
+    doubts = apportion(energy.uncertainty_uj, whole if any(whole.values()) else lengths)
+    return [
+        replace(
+            energy,
+            energy_uj=whole[place],
+            static_uj=None if energy.static_uj is None else static[place],
+            uncertainty_uj=doubts[place],
+        )
+        for place in lengths
+    ]
+
+
+def _overlap(stay: Stay, bounds: Bounds) -> int:
+    return max(0, min(bounds[1], stay.end_ns) - max(bounds[0], stay.begin_ns))
+
+
+def _bounds(begin_ns: int, end_ns: int, grid_ns: int) -> list[Bounds]:
     if end_ns <= begin_ns:
         raise ValueError("an interval ends after it begins")
     bounds = []

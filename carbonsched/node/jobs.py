@@ -3,56 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from carbonsched.model.energy import PartKind
-from carbonsched.node.attribution import Owner
-from carbonsched.node.cgroups import CpuReading
+from carbonsched.node.cgroups import CgroupSample, CpuReading
 from carbonsched.node.events import Event, EventKind
 from carbonsched.node.intervals import Stay
 from carbonsched.node.journal import Journal
+from carbonsched.node.meters.meter import Gpu
+from carbonsched.node.runs import ENDS_KEPT_NS, Ends, TrackedJob
+from carbonsched.node.unseen import UnseenCpu
 from carbonsched.units import NS_PER_S
 
 LOST_END_NS = 600 * NS_PER_S
 """A job whose control group was there and has been gone so long is taken to have ended."""
+CLOCK_JUMP_NS = 2 * NS_PER_S
+"""Wall and steady time further apart than this between two samples: somebody set the clock."""
+CLOCKS_APART_NS = 30 * NS_PER_S
+"""Slurm's controller has a clock of its own: an end of so much before a run's begin may be its."""
+
+__all__ = ["Advance", "JobTable", "TrackedJob"]
 
 
-@dataclass(slots=True, kw_only=True)
-class TrackedJob:
-    """One run of a job on this node, as far as the agent knows.
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What happened in an interval: who was there, and CPU time of jobs that nobody knows."""
 
-    ``begin_ns`` is ``None`` once the job was there at the end of an interval: it is then present
-    in the next one from its start. ``energy_uj`` is all that was attributed to it so far,
-    ``gained_uj`` what the last interval added.
-    """
-
-    job_id: int
-    restarts: int
-    uid: int | None
-    cpus: int | None
-    announced: bool
-    begin_ns: int | None = None
-    end_ns: int | None = None
-    inode: int | None = None
-    cpu_ns: int = 0
-    gone_since_ns: int | None = None
-    away: bool = False
-    energy_uj: int = 0
-    gained_uj: int = 0
-
-    @property
-    def owner(self) -> Owner:
-        """The name under which it is charged."""
-        return Owner(PartKind.JOB, self.job_id, self.restarts)
-
-    @property
-    def certain(self) -> bool:
-        """Whether its presence and allocation are known rather than seen from outside."""
-        return self.announced and self.cpus is not None
-
-
-_FIELDS = tuple(one.name for one in fields(TrackedJob))
+    stays: list[tuple[TrackedJob, Stay]]
+    other_ns: int = 0
 
 
 class JobTable:
@@ -61,6 +39,10 @@ class JobTable:
     def __init__(self, journal: Journal, jobs: Iterable[TrackedJob] = ()) -> None:
         self._journal = journal
         self._jobs: list[TrackedJob] = list(jobs)
+        self._ends = Ends()
+        self._unseen = UnseenCpu()
+        self._until: tuple[int, int] | None = None
+        self._inventory: tuple[Gpu, ...] | None = None
 
     def __iter__(self) -> Iterator[TrackedJob]:
         return iter(tuple(self._jobs))
@@ -69,98 +51,221 @@ class JobTable:
         """The latest run of a job: its control group is this run's."""
         return next((job for job in reversed(self._jobs) if job.job_id == job_id), None)
 
+    def present(self) -> list[tuple[int, int]]:
+        """Job and restart count of the runs of which no end is known."""
+        return [(job.job_id, job.restarts) for job in self._jobs if job.end_ns is None]
+
+    def sluids(self) -> dict[str, int]:
+        """Jobs by the names that prologs told for them, for ``JobCgroups.read``."""
+        return {job.sluid: job.job_id for job in self._jobs if job.sluid}
+
     def advance(
         self,
         begin_ns: int,
         end_ns: int,
         steady_ns: int,
         events: Sequence[Event],
-        readings: Sequence[CpuReading],
-    ) -> list[tuple[TrackedJob, Stay]]:
+        sample: CgroupSample,
+        gpus: tuple[Gpu, ...] = (),
+    ) -> Advance:
         """Take in what was seen at the end of an interval; who was there, and its CPU time."""
+        self._follow_clock(end_ns, steady_ns)
         for event in events:
             if event.kind is EventKind.BEGIN:
                 self._begin(event)
             else:
                 self._end(event)
-        used = self._take_readings(readings, steady_ns)
-        stays = [(job, _stay(job, begin_ns, end_ns, used.get(id(job), 0))) for job in self._jobs]
+        were_suspended = {id(job) for job in self._jobs if job.suspended}
+        used, gone = self._take_readings(sample, begin_ns, steady_ns)
+        seen = set(used)
+        self._unseen.take_in(sample.hierarchy, sample.all_ns, sum(used.values()))
+        other_ns = self._unseen.settle(self._jobs, begin_ns, end_ns, used, gone)
+        self._resolve_gpus(gpus)
+        stays = [
+            (
+                job,
+                job.stay(
+                    begin_ns,
+                    end_ns,
+                    used.get(id(job), 0),
+                    # In the interval in which it is stopped it still ran.
+                    suspended=job.suspended and id(job) in were_suspended,
+                ),
+            )
+            for job in self._jobs
+        ]
         for job in self._jobs:
             if job.begin_ns is not None and job.begin_ns <= end_ns:
                 job.begin_ns = None
-        self._drop({reading.job_id for reading in readings})
-        return stays
+        self._drop(seen)
+        return Advance(stays, other_ns)
 
-    def clear(self) -> None:
-        """The machine has booted: nobody is there any more."""
-        self._jobs.clear()
+    def end_from_slurm(self, ended: Iterable[tuple[int, int, float]]) -> None:
+        """Close runs that Slurm says have ended (job, restart count, seconds since 1970).
 
-    def to_state(self) -> list[dict[str, Any]]:
+        What they were given after that instant stays with them, so they are doubtful.
+        """
+        for job_id, restarts, ended_at_s in ended:
+            at_ns = round(ended_at_s * NS_PER_S)
+            for job in self._jobs:
+                same = (job.job_id, job.restarts) == (job_id, restarts)
+                # An earlier end is that of an earlier job with this number.
+                if same and job.end_ns is None and at_ns >= job.since_ns - CLOCKS_APART_NS:
+                    job.end_ns, job.doubtful = at_ns, True
+                    self._journal.say(
+                        f"job {job_id} has ended by Slurm's record, without a word from the epilog"
+                    )
+
+    def to_state(self) -> dict[str, Any]:
         """For ``state.json``."""
-        return [{name: getattr(job, name) for name in _FIELDS} for job in self._jobs]
+        return {
+            "runs": [job.to_state() for job in self._jobs],
+            "ends": self._ends.to_state(),
+            "unseen": self._unseen.to_state(),
+            "until": self._until,
+        }
 
     @classmethod
-    def from_state(cls, state: list[dict[str, Any]], journal: Journal) -> JobTable:
-        """From ``state.json``."""
-        return cls(journal, [TrackedJob(**one) for one in state])
+    def from_state(cls, state: dict[str, Any] | list[dict[str, Any]], journal: Journal) -> JobTable:
+        """From ``state.json``; earlier agents kept the list of runs only."""
+        if isinstance(state, list):
+            return cls(journal, [TrackedJob(**one) for one in state])
+        table = cls(journal, [TrackedJob(**one) for one in state["runs"]])
+        table._ends = Ends(state["ends"])
+        table._unseen = UnseenCpu(*state["unseen"])
+        if state["until"] is not None:
+            table._until = (state["until"][0], state["until"][1])
+        return table
+
+    # Events
+
+    def _follow_clock(self, wall_ns: int, steady_ns: int) -> None:
+        """If the wall clock was set since the last sample, all instants are set with it."""
+        if self._until is not None:
+            jump_ns = wall_ns - self._until[0] - (steady_ns - self._until[1])
+            if abs(jump_ns) > CLOCK_JUMP_NS:
+                for job in self._jobs:
+                    job.shift(jump_ns)
+                self._ends.shift(jump_ns)
+        self._until = (wall_ns, steady_ns)
+        self._ends.forget_before(wall_ns - ENDS_KEPT_NS)
 
     def _begin(self, event: Event) -> None:
+        over_ns = self._ends.after(event)
         before = self.latest(event.job_id)
         if before is not None and before.restarts == event.restarts:
-            if before.end_ns is not None and before.end_ns < event.at_ns:
-                before.begin_ns, before.end_ns = event.at_ns, None
-            if not before.announced:
-                before.uid, before.cpus, before.announced = event.uid, event.cpus, True
+            if over_ns is None:
+                self._begin_again(before, event)
             return
+        if (
+            before is not None
+            and event.restarts < before.restarts
+            and event.at_ns < before.since_ns
+        ):
+            return  # a late word of an earlier run
+        if before is not None and before.end_ns is None:
+            before.end_ns = event.at_ns
         run = TrackedJob(
             job_id=event.job_id,
             restarts=event.restarts,
-            uid=event.uid,
-            cpus=event.cpus,
+            uid=None,
+            cpus=None,
             announced=True,
             begin_ns=event.at_ns,
+            end_ns=over_ns,
+            since_ns=event.at_ns,
         )
+        self._announce(run, event)
+        self._jobs.append(run)
+
+    def _begin_again(self, job: TrackedJob, event: Event) -> None:
+        """The same run by its number: a repeated event, a late one, or the number used again."""
+        ended = job.end_ns is not None and job.end_ns < event.at_ns
+        later = event.at_ns > job.since_ns
+        another = job.announced and later and (job.away or job.uid != event.uid)
+        if ended or another:
+            job.begin_ns, job.since_ns, job.end_ns = event.at_ns, event.at_ns, None
+            job.away, job.gone_since_ns, job.doubtful = False, None, False
+        if another:
+            job.energy_uj = job.gained_uj = 0
+        if ended or another or not job.announced:
+            self._announce(job, event)
+
+    def _announce(self, job: TrackedJob, event: Event) -> None:
+        job.uid, job.cpus, job.announced = event.uid, event.cpus, True
+        job.requested, job.visible, job.sluid = event.gpus, event.visible, event.sluid
+        self._inventory = None  # its GPUs are to be found
         if event.cpus is None:
             self._journal.say(
-                f"job {event.job_id}: its CPUs on this node are not known, so it gets no share of"
-                " the idle power, only that of its CPU time"
+                f"job {event.job_id}: its CPUs on this node are not known, so unless its cpuset"
+                " tells, it gets no share of the idle power, only that of its CPU time"
             )
-        if before is not None:
-            run.inode, run.cpu_ns = before.inode, before.cpu_ns
-            if before.end_ns is None:
-                before.end_ns = event.at_ns
-        self._jobs.append(run)
 
     def _end(self, event: Event) -> None:
         """Close the run that is open; the epilog of one that was requeued has the next number."""
+        self._ends.add(event)
         for job in reversed(self._jobs):
-            same_run = job.restarts <= event.restarts or not job.announced
-            if job.job_id == event.job_id and same_run and job.end_ns is None:
+            if job.job_id != event.job_id or job.end_ns is not None:
+                continue
+            begun = job.restarts <= event.restarts and job.since_ns <= event.at_ns
+            if begun or not job.announced:
                 job.end_ns = event.at_ns
                 return
 
-    def _take_readings(self, readings: Sequence[CpuReading], steady_ns: int) -> dict[int, int]:
-        """CPU time since the last readings, by the identity of the run that it belongs to."""
+    # Control groups
+
+    def _take_readings(
+        self, sample: CgroupSample, begin_ns: int, steady_ns: int
+    ) -> tuple[dict[int, int], set[int]]:
+        """CPU time since the last readings, and which runs lost a group since, by identity."""
         used: dict[int, int] = {}
-        seen = set()
-        for reading in readings:
-            job = self.latest(reading.job_id) or self._unannounced(reading)
-            same = job.inode == reading.inode and job.cpu_ns <= reading.cpu_ns
-            used[id(job)] = reading.cpu_ns - (job.cpu_ns if same else 0)
+        gone: set[int] = set()
+        for reading in sample.readings:
+            job = self._run_of(reading) or self._unannounced(reading, begin_ns)
+            origin = job if job.inode is not None else self._with_group(reading, job)
+            same = origin.inode == reading.inode and origin.cpu_ns <= reading.cpu_ns
+            if not same and job.inode is not None:
+                gone.add(id(job))  # it has another group now
+            used[id(job)] = reading.cpu_ns - (origin.cpu_ns if same else 0)
             job.inode, job.cpu_ns = reading.inode, reading.cpu_ns
             job.gone_since_ns, job.away = None, False
-            seen.add(id(job))
+            job.suspended = reading.suspended
+            job.memory_mb, job.cpuset = reading.memory_mb, reading.cpus
         for job in self._jobs:
-            if id(job) not in seen and job.inode is not None and job.end_ns is None:
-                self._miss(job, steady_ns)
-        return used
+            if id(job) not in used and job.inode is not None:
+                job.suspended = False
+                if job.gone_since_ns is None or job.end_ns is not None:
+                    gone.add(id(job))
+                if job.end_ns is None:
+                    self._miss(job, steady_ns)
+        return used, gone
 
-    def _unannounced(self, reading: CpuReading) -> TrackedJob:
+    def _run_of(self, reading: CpuReading) -> TrackedJob | None:
+        if reading.sluid:
+            for job in self._jobs:
+                if job.sluid == reading.sluid:
+                    return job
+        return self.latest(reading.job_id)
+
+    def _with_group(self, reading: CpuReading, otherwise: TrackedJob) -> TrackedJob:
+        """The earlier run of a requeued job that had the same control group."""
+        for job in self._jobs:
+            if (job.job_id, job.inode) == (reading.job_id, reading.inode):
+                return job
+        return otherwise
+
+    def _unannounced(self, reading: CpuReading, begin_ns: int) -> TrackedJob:
         self._journal.say(
             f"job {reading.job_id} is here without a word from the prolog: metered from now on"
         )
         job = TrackedJob(
-            job_id=reading.job_id, restarts=0, uid=reading.uid, cpus=None, announced=False
+            job_id=reading.job_id,
+            restarts=0,
+            uid=reading.uid,
+            cpus=None,
+            announced=False,
+            since_ns=begin_ns,
+            sluid=reading.sluid,
         )
         self._jobs.append(job)
         return job
@@ -176,25 +281,28 @@ class JobTable:
                 " word from the epilog: it no longer counts unless it comes back"
             )
 
+    # The rest
+
+    def _resolve_gpus(self, gpus: tuple[Gpu, ...]) -> None:
+        """What the prologs' words for GPUs mean among those that are seen."""
+        if gpus == self._inventory:
+            return
+        self._inventory = gpus
+        for job in self._jobs:
+            known = job.unknown_gpus
+            job.find_gpus(gpus)
+            if job.unknown_gpus and job.unknown_gpus != known:
+                self._journal.say(
+                    f"job {job.job_id}: GPU {', '.join(job.unknown_gpus)} is none that is metered"
+                    " here, so it gets no share of it"
+                )
+
     def _drop(self, with_cgroup: set[int]) -> None:
-        """Forget runs that ended, the latest one only when its control group is gone too."""
-        self._jobs = [
-            job
-            for job in self._jobs
-            if not self._over(job) or (job.job_id in with_cgroup and self.latest(job.job_id) is job)
-        ]
+        """Forget runs that ended, but for those whose control group is still there."""
+        self._jobs = [job for job in self._jobs if not self._over(job) or id(job) in with_cgroup]
 
     @staticmethod
     def _over(job: TrackedJob) -> bool:
         if job.announced:
             return job.end_ns is not None
         return job.end_ns is not None or job.gone_since_ns is not None
-
-
-def _stay(job: TrackedJob, begin_ns: int, end_ns: int, cpu_ns: int) -> Stay:
-    """The part of the interval in which the job was there; empty if it was not."""
-    first = begin_ns if job.begin_ns is None else max(begin_ns, job.begin_ns)
-    last = end_ns if job.end_ns is None else min(end_ns, job.end_ns)
-    if job.away or last < first:
-        first = last = begin_ns
-    return Stay(job.owner, job.cpus or 0, first, last, cpu_ns)

@@ -11,46 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from carbonsched.model.energy import EnergySegment, EpochRecord, Quality
-from carbonsched.node.attribution import Energy, Owner, divide
-from carbonsched.node.cgroups import CpuReading
+from carbonsched.node.attribution import Allocation, NodeSize, Owner
 from carbonsched.node.epoch_book import EpochBook, Mark
-from carbonsched.node.events import Event
-from carbonsched.node.intervals import Piece, Stay, cut
+from carbonsched.node.gains import Gains
+from carbonsched.node.intervals import Piece, cut
 from carbonsched.node.jobs import JobTable, TrackedJob
 from carbonsched.node.journal import Journal
-from carbonsched.node.meters import Meter
-from carbonsched.node.segments import SegmentBook, Tally
+from carbonsched.node.meters.meter import Reading
+from carbonsched.node.meters.panel import Panel
+from carbonsched.node.modelled_gpus import by_allocation
+from carbonsched.node.observation import NodeSettings, Observation
+from carbonsched.node.segments import SegmentBook
+from carbonsched.node.statics import StaticPower
+from carbonsched.node.totals import Totals
+from carbonsched.node.upgrade import STATE_VERSION, upgraded
 from carbonsched.units import NS_PER_S
 
-STATE_VERSION = 1
 LATEST_MARK_NS = 2 * NS_PER_S
 """A mark that says it was sent longer ago than this has a wrong clock: it counts as sent now."""
 CLOCK_JUMP_NS = 2 * NS_PER_S
 """Wall and steady time further apart than this between two samples: somebody set the clock."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """Everything that one sample saw; counters and CPU times are cumulative."""
-
-    wall_ns: int
-    steady_ns: int
-    counters: Mapping[str, int]
-    readings: tuple[CpuReading, ...]
-    events: tuple[Event, ...]
-    node_cpu_ns: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSettings:
-    """What does not change while the agent runs."""
-
-    cluster: str
-    node: str
-    boot_id: str
-    cpus: int
-    sample_s: float
-    segment_s: int
 
 
 @dataclass(slots=True)
@@ -59,7 +39,7 @@ class _Last:
 
     wall_ns: int
     steady_ns: int
-    counters: dict[str, int]
+    meters: Mapping[str, Reading]
     node_cpu_ns: int | None
 
 
@@ -67,19 +47,21 @@ class Metering:
     """One node's accounts."""
 
     def __init__(
-        self, settings: NodeSettings, meter: Meter, journal: Journal, wall_ns: int
+        self, settings: NodeSettings, panel: Panel, journal: Journal, wall_ns: int
     ) -> None:
         self._settings = settings
-        self._meter = meter
+        self._panel = panel
         self._journal = journal
         self._jobs = JobTable(journal)
         self._epochs = EpochBook(settings.cluster, settings.node)
         floor_at = -(-wall_ns // NS_PER_S)
         self._segments = SegmentBook(settings.cluster, settings.node, settings.segment_s, floor_at)
+        self._statics = StaticPower(settings.idle_w)
         self._last: _Last | None = None
         self._restored = False
-        self._lowest_uw: int | None = None
         self._interval_began_ns = wall_ns
+        self._quality: dict[Owner, Quality] = {}
+        self.totals = Totals()
         self.closed: list[EnergySegment | EpochRecord] = []
 
     @property
@@ -88,22 +70,20 @@ class Metering:
         return self._jobs
 
     def advance(self, seen: Observation) -> bool:
-        """Account for the time since the last observation; ``False`` if none has passed.
-
-        Raises:
-            MeterError: the counters cannot be compared with the last ones; nothing has changed.
-        """
+        """Account for the time since the last observation; ``False`` if none has passed."""
         last = self._last
-        if last is None or seen.steady_ns - last.steady_ns > self._meter.longest_gap_ns:
+        if last is None or seen.steady_ns - last.steady_ns > self._panel.longest_gap_ns:
             self._begin_anew(seen)
+            meters = seen.meters
         elif seen.steady_ns > last.steady_ns:
             self._account(last, seen)
+            meters = self._panel.merge(dict(last.meters), dict(seen.meters))
         else:
             return False
-        self._last = _Last(seen.wall_ns, seen.steady_ns, dict(seen.counters), seen.node_cpu_ns)
+        self._last = _Last(seen.wall_ns, seen.steady_ns, meters, seen.node_cpu_ns)
         self._restored = False
         self._epochs.keep((job.job_id, job.restarts) for job in self._jobs)
-        self.closed += self._segments.close_until(seen.wall_ns)
+        self.closed += self._segments.close_until(seen.wall_ns, self._present())
         return True
 
     def mark(self, job: TrackedJob, uid: int, mark: Mark) -> None:
@@ -114,14 +94,9 @@ class Metering:
         if self._last is None:
             return
         at_ns, energy_uj = self._at_mark(job, mark.at_ns, self._last.wall_ns)
-        record = self._epochs.mark(
-            (job.job_id, job.restarts),
-            uid,
-            mark,
-            at_ns,
-            energy_uj,
-            self._meter.quality,
-        )
+        within = at_ns < self._last.wall_ns or not mark.start
+        quality = self._quality.get(job.owner, Quality.PARTIAL) if within else Quality.MEASURED
+        record = self._epochs.mark((job.job_id, job.restarts), uid, mark, at_ns, energy_uj, quality)
         if record is not None:
             self.closed.append(record)
 
@@ -136,48 +111,61 @@ class Metering:
     def close_early(self) -> None:
         """Close the open segments as of the last observation."""
         if self._last is not None:
-            self.closed += self._segments.close_all(self._last.wall_ns)
+            self.closed += self._segments.close_all(self._last.wall_ns, self._present())
+
+    def _present(self) -> set[Owner]:
+        return {job.owner for job in self._jobs}
 
     def _begin_anew(self, seen: Observation) -> None:
         """Take starting points only: what was used before this moment is not known."""
-        if self._last is not None:
+        begin_ns = seen.wall_ns
+        if (last := self._last) is not None:
+            length_ns = seen.steady_ns - last.steady_ns
+            begin_ns = self._begin_of_interval(last, seen.wall_ns, length_ns)
             self._journal.say(
                 "too long since the last sample to compare the counters: the time between is"
                 " not metered"
             )
             self.close_early()
         self._epochs.note_gap()
-        self._jobs.advance(seen.wall_ns, seen.wall_ns, seen.steady_ns, seen.events, seen.readings)
+        self._quality = {}
+        self._jobs.advance(
+            begin_ns, seen.wall_ns, seen.steady_ns, seen.events, seen.cgroups, self._panel.gpus()
+        )
 
     def _account(self, last: _Last, seen: Observation) -> None:
         length_ns = seen.steady_ns - last.steady_ns
         begin_ns = self._begin_of_interval(last, seen.wall_ns, length_ns)
         self._interval_began_ns = begin_ns
-        # The meter may refuse; only then is nothing changed, so it is asked before the jobs.
-        self._meter.total_uj(last.counters, seen.counters, length_ns, 0)
-        stays = self._jobs.advance(
-            begin_ns, seen.wall_ns, seen.steady_ns, seen.events, seen.readings
+        gpus = self._panel.gpus()
+        seen_jobs = self._jobs.advance(
+            begin_ns, seen.wall_ns, seen.steady_ns, seen.events, seen.cgroups, gpus
         )
-        jobs_cpu_ns = sum(stay.cpu_ns for _, stay in stays)
-        energy = self._energy(last.counters, seen.counters, length_ns, jobs_cpu_ns)
-        system_cpu_ns = self._system_cpu_ns(last, seen, jobs_cpu_ns)
-        gap = self._restored or length_ns > self._longest_sample_ns()
-        if gap:
-            self._epochs.note_gap()
+        stays = [stay for _, stay in seen_jobs.stays]
+        jobs_cpu_ns = sum(stay.cpu_ns for stay in stays)
+        energies = self._panel.between(
+            dict(last.meters), dict(seen.meters), length_ns, jobs_cpu_ns + seen_jobs.other_ns
+        )
+        energies = by_allocation(energies, stays, length_ns)
+        self.totals.drawn(energies)
         pieces = cut(
             begin_ns,
             seen.wall_ns,
             self._settings.segment_s * NS_PER_S,
-            energy,
-            [stay for _, stay in stays],
-            system_cpu_ns,
+            self._statics.complete(energies, length_ns),
+            stays,
+            self._system_cpu_ns(last, seen, jobs_cpu_ns, seen_jobs.other_ns),
         )
-        gained: dict[Owner, int] = {}
-        by_owner = {job.owner: job for job, _ in stays}
+        gap = self._restored or self._too_long(length_ns)
+        gains = Gains(seen_jobs.stays, length_ns, gap=gap)
+        devices = tuple(dict.fromkeys(gpu.device for gpu in gpus))  # slices name it several times
+        node = NodeSize(self._settings.cpus, self._settings.memory_mb, devices)
         for piece in pieces:
-            self._post(piece, by_owner, gained, gap=gap)
-        for job, stay in stays:
-            self._credit(job, stay, gained.get(job.owner, 0), length_ns)
+            self._post(piece, node, gains)
+        gains.credit()
+        self._tell_epochs(gains, length_ns)
+        self._quality = gains.quality
+        self.totals.sampled(seen.wall_ns, gains.job_w())
 
     def _begin_of_interval(self, last: _Last, wall_ns: int, length_ns: int) -> int:
         """Where the interval begins by today's wall clock, which may have been set."""
@@ -191,65 +179,43 @@ class Metering:
         )
         return wall_ns - length_ns
 
-    def _energy(
-        self, before: Mapping[str, int], after: Mapping[str, int], length_ns: int, cpu_ns: int
-    ) -> Energy:
-        """Total and static part; where the meter knows no idle power, the lowest seen so far."""
-        total_uj = self._meter.total_uj(before, after, length_ns, cpu_ns)
-        static_uj = self._meter.static_uj(length_ns)
-        if static_uj is None:
-            mean_uw = total_uj * NS_PER_S // length_ns
-            if self._lowest_uw is None or (
-                mean_uw < self._lowest_uw and self._whole_sample(length_ns)
-            ):
-                self._lowest_uw = mean_uw
-            static_uj = self._lowest_uw * length_ns // NS_PER_S
-        return Energy(total_uj, min(static_uj, total_uj))
-
-    def _system_cpu_ns(self, last: _Last, seen: Observation, jobs_cpu_ns: int) -> int:
-        if not self._meter.sees_system or last.node_cpu_ns is None or seen.node_cpu_ns is None:
-            return 0
-        return max(0, seen.node_cpu_ns - last.node_cpu_ns - jobs_cpu_ns)
+    def _system_cpu_ns(
+        self, last: _Last, seen: Observation, jobs_cpu_ns: int, other_ns: int
+    ) -> int:
+        """CPU time of no job: the whole node's less the jobs'; that of Slurm's groups is in it."""
+        if not self._panel.sees_system or last.node_cpu_ns is None or seen.node_cpu_ns is None:
+            return other_ns
+        return max(other_ns, seen.node_cpu_ns - last.node_cpu_ns - jobs_cpu_ns)
 
     def _whole_sample(self, length_ns: int) -> bool:
         """Not one cut short by an epoch mark, which says little about power."""
         return length_ns * 2 >= self._settings.sample_s * NS_PER_S
 
-    def _longest_sample_ns(self) -> int:
-        return round(max(5.0, 5 * self._settings.sample_s) * NS_PER_S)
+    def _too_long(self, length_ns: int) -> bool:
+        return length_ns > max(5.0, 5 * self._settings.sample_s) * NS_PER_S
 
-    def _post(
-        self,
-        piece: Piece,
-        by_owner: dict[Owner, TrackedJob],
-        gained: dict[Owner, int],
-        *,
-        gap: bool,
-    ) -> None:
+    def _post(self, piece: Piece, node: NodeSize, gains: Gains) -> None:
         """Divide a piece and put it into its segment."""
-        shares = divide(
-            piece.energy, piece.length_ns, self._settings.cpus, piece.uses, piece.system_cpu_ns
-        )
-        tallies = {owner: Tally(energy_uj=share) for owner, share in shares.items()}
-        certain = True
+        allocation = Allocation(piece.length_ns, node, piece.uses)
+        cells = allocation.divide(piece.energies, piece.system_cpu_ns)
+        times = allocation.node_times()
+        tallies = {owner: gains.tally(owner, cells) for owner in cells | times}
+        for owner, node_ns in times.items():
+            tallies[owner].node_ns = node_ns
         for use in piece.uses:
-            job, tally = by_owner[use.owner], tallies[use.owner]
-            tally.cpu_ns, tally.present_ns, tally.uid = use.cpu_ns, use.present_ns, job.uid
-            certain = certain and job.certain
-        for owner, share in shares.items():
-            gained[owner] = gained.get(owner, 0) + share
-        quality = self._meter.quality
-        if quality is Quality.MEASURED and (gap or not certain):
-            quality = Quality.PARTIAL
-        self._segments.add(piece.begin_ns, self._meter.name, quality, tallies)
+            tallies[use.owner].cpu_ns += use.cpu_ns
+            tallies[use.owner].present_ns += use.present_ns
+        self.totals.used(cells)
+        self._segments.add(piece.begin_ns, self._panel.name, tallies)
 
-    def _credit(self, job: TrackedJob, stay: Stay, gained_uj: int, length_ns: int) -> None:
-        job.energy_uj += gained_uj
-        job.gained_uj = gained_uj
-        throughout = (stay.end_ns - stay.begin_ns) * 10 >= length_ns * 9
-        if throughout and self._whole_sample(length_ns):
-            watts = gained_uj * 1000 / length_ns  # microjoules a nanosecond are kilowatts
-            self._epochs.power((job.job_id, job.restarts), watts)
+    def _tell_epochs(self, gains: Gains, length_ns: int) -> None:
+        for job, stay in gains.stays:
+            throughout = (stay.end_ns - stay.begin_ns) * 10 >= length_ns * 9
+            self._epochs.sample(
+                (job.job_id, job.restarts),
+                gains.quality.get(job.owner, Quality.PARTIAL),
+                gains.mean_w(job) if throughout and self._whole_sample(length_ns) else None,
+            )
 
     def to_state(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
@@ -259,12 +225,12 @@ class Metering:
             "cluster": self._settings.cluster,
             "node": self._settings.node,
             "boot_id": self._settings.boot_id,
-            "meter": self._meter.name,
             "segment_s": self._settings.segment_s,
             "last": None
             if last is None
-            else [last.wall_ns, last.steady_ns, last.counters, last.node_cpu_ns],
-            "lowest_uw": self._lowest_uw,
+            else [last.wall_ns, last.steady_ns, last.meters, last.node_cpu_ns],
+            "panel": self._panel.to_state(),
+            "statics": self._statics.to_state(),
             "jobs": self._jobs.to_state(),
             "segments": self._segments.to_state(),
             "epochs": self._epochs.to_state(),
@@ -275,23 +241,21 @@ class Metering:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from ``to_state`` of an earlier process.
+        """Go on from ``to_state`` of an earlier process, also of another version.
 
-        After a boot, or with another meter, the counters cannot be compared: what was open is
-        closed as of the last sample, and metering begins anew.
+        After a boot counters cannot be compared: what was open is closed as of the last sample, and
+        metering begins anew. Of other meters than before only devices that both know are compared.
 
         Raises:
             ValueError, KeyError, TypeError: it is not such a state.
         """
         settings = self._settings
-        if (state["version"], state["cluster"], state["node"]) != (
-            STATE_VERSION,
-            settings.cluster,
-            settings.node,
-        ):
+        if (state["cluster"], state["node"]) != (settings.cluster, settings.node):
             raise ValueError(f"it is the state of node {state['node']!r} of {state['cluster']!r}")
+        state = upgraded(state)
         self._segments.load(state["segments"])
         self._epochs.load(state["epochs"])
+        self._statics.load(state["statics"])
         self.closed = [
             EnergySegment.from_wire(wire) if kind == "segment" else EpochRecord.from_wire(wire)
             for kind, wire in state["closed"]
@@ -300,13 +264,11 @@ class Metering:
             return
         self._last = _Last(*state["last"])
         same_boot = state["boot_id"] == settings.boot_id
-        same_meter = (state["meter"], state["segment_s"]) == (self._meter.name, settings.segment_s)
         if same_boot:
             self._jobs = JobTable.from_state(state["jobs"], self._journal)
-        if same_meter:
-            self._lowest_uw = state["lowest_uw"]
-        if same_boot and same_meter:
+            self._panel.load(state["panel"])
             self._restored = True
-        else:
+        if not same_boot or state["segment_s"] != settings.segment_s:
             self.close_early()
+        if not same_boot:
             self._last = None

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Quality
-from carbonsched.node.attribution import NOBODY, Owner
-from carbonsched.units import NS_PER_S, UJ_PER_J, apportion
+from carbonsched.model.energy import Domain, EnergyPart, EnergySegment, PartKind, Quality
+from carbonsched.node.attribution import IDLE, NOBODY, Owner
+from carbonsched.node.qualities import worse, worst
+from carbonsched.units import NS_PER_S, UJ_PER_J
 
 NS_PER_MS = 1_000_000
 
 
 @dataclass(slots=True)
-class Tally:
-    """What one owner has in a segment so far."""
+class Cell:
+    """One owner's energy in one domain, and how far it may be off (one standard deviation)."""
 
-    energy_uj: int = 0
+    energy_uj: int
+    uncertainty_uj: int
+    quality: Quality
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one owner has in a segment so far; ``node_ns`` is as ``EnergyPart.node_ms``."""
+
+    cells: dict[Domain, Cell] = field(default_factory=dict)
     cpu_ns: int = 0
     present_ns: int = 0
+    node_ns: int = 0
     uid: int | None = None
+
+    def take(self, more: Tally) -> None:
+        """Add what came on top."""
+        for domain, added in more.cells.items():
+            cell = self.cells.get(domain)
+            if cell is None:
+                self.cells[domain] = added
+            else:
+                cell.energy_uj += added.energy_uj
+                cell.uncertainty_uj += added.uncertainty_uj
+                cell.quality = worse(cell.quality, added.quality)
+        self.cpu_ns += more.cpu_ns
+        self.present_ns += more.present_ns
+        self.node_ns += more.node_ns
+        self.uid = self.uid if more.uid is None else more.uid
 
 
 @dataclass(slots=True)
@@ -28,15 +54,58 @@ class _Open:
     start_at: int
     end_at: int
     meter: str
-    quality: Quality
     tallies: dict[Owner, Tally] = field(default_factory=dict)
 
 
+class _Carry:
+    """What is less than a joule of a cell goes on to the same cell's next segment.
+
+    So the joules of one owner in one domain are never a whole joule from exact, however many
+    segments they are spread over.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[tuple[Owner, Domain], tuple[int, int]] = {}
+
+    def whole(self, owner: Owner, domain: Domain, cell: Cell) -> tuple[int, int]:
+        """Joules of energy and of uncertainty with what was left before; the rest is left."""
+        energy_uj, uncertainty_uj = self._left.pop((owner, domain), (0, 0))
+        energy_j, left_uj = divmod(energy_uj + cell.energy_uj, UJ_PER_J)
+        uncertainty_j, unsure_uj = divmod(uncertainty_uj + cell.uncertainty_uj, UJ_PER_J)
+        if left_uj or unsure_uj:
+            self._left[owner, domain] = (left_uj, unsure_uj)
+        return energy_j, uncertainty_j
+
+    def settle(self, present: Collection[Owner]) -> None:
+        """What those who are gone have left is nobody's: it goes to idle's cell of the domain."""
+        gone = [key for key in self._left if key[0].kind is PartKind.JOB and key[0] not in present]
+        for owner, domain in gone:
+            energy_uj, uncertainty_uj = self._left.pop((owner, domain))
+            before = self._left.get((IDLE, domain), (0, 0))
+            self._left[IDLE, domain] = (before[0] + energy_uj, before[1] + uncertainty_uj)
+
+    def due(self) -> list[tuple[Owner, Domain]]:
+        """Cells in which whole joules are left, as after many jobs have gone."""
+        return [key for key, (energy_uj, _) in self._left.items() if energy_uj >= UJ_PER_J]
+
+    def to_state(self) -> list[list[Any]]:
+        """For ``state.json``."""
+        return [[*owner, domain, *left] for (owner, domain), left in self._left.items()]
+
+    def load(self, state: list[list[Any]]) -> None:
+        """Go on from ``state.json``."""
+        self._left = {
+            (Owner(PartKind(kind), job_id, restarts), Domain(domain)): (energy_uj, uncertainty_uj)
+            for kind, job_id, restarts, domain, energy_uj, uncertainty_uj in state
+        }
+
+
 class SegmentBook:
-    """Collects microjoules by owner and closes segments of whole joules.
+    """Collects microjoules by owner and domain and closes segments of whole joules.
 
     ``floor_at`` is the end of the last closed segment: nothing is ever put before it, so segments
-    never overlap and a closed one never changes, wherever the clock goes.
+    never overlap and a closed one never changes, wherever the clock goes. A segment's meter is
+    what metered when it began.
     """
 
     def __init__(self, cluster: str, node: str, segment_s: int, floor_at: int) -> None:
@@ -44,62 +113,46 @@ class SegmentBook:
         self._node = node
         self._segment_s = segment_s
         self._floor_at = floor_at
-        self._carry_uj = 0
+        self._carry = _Carry()
         self._open: dict[int, _Open] = {}
 
-    def add(
-        self,
-        at_ns: int,
-        meter: str,
-        quality: Quality,
-        more: Mapping[Owner, Tally],
-    ) -> None:
-        """Put energy and times into the segment of an instant."""
-        segment = self._segment(at_ns // NS_PER_S, meter, quality)
-        if segment.quality is Quality.MEASURED:
-            segment.quality = quality
-        for owner, added in more.items():
-            tally = segment.tallies.setdefault(owner, Tally())
-            tally.energy_uj += added.energy_uj
-            tally.cpu_ns += added.cpu_ns
-            tally.present_ns += added.present_ns
-            tally.uid = tally.uid if added.uid is None else added.uid
+    def add(self, at_ns: int, meter: str, more: Mapping[Owner, Tally]) -> None:
+        """Put energy and times into the segment of an instant; the tallies become the book's."""
+        _put(self._segment(at_ns // NS_PER_S, meter).tallies, more)
 
-    def close_until(self, now_ns: int) -> list[EnergySegment]:
-        """Close what ends at or before now, oldest first."""
+    def close_until(self, now_ns: int, present: Collection[Owner]) -> list[EnergySegment]:
+        """Close what ends at or before now, oldest first.
+
+        ``present`` are the jobs that may have energy later on.
+        """
         due = sorted(start for start, one in self._open.items() if one.end_at * NS_PER_S <= now_ns)
-        return [self._close(self._open.pop(start)) for start in due]
+        return self._close([self._open.pop(start) for start in due], present)
 
-    def close_all(self, now_ns: int) -> list[EnergySegment]:
+    def close_all(self, now_ns: int, present: Collection[Owner]) -> list[EnergySegment]:
         """Close everything, the last segment early at the next whole second.
 
         A segment that begins only after now, because the one before was closed early in the same
-        second, stays open.
+        second or because the clock was set back, stays open.
         """
         next_at = -(-now_ns // NS_PER_S)
-        closed = []
-        for start in sorted(self._open):
-            if start < next_at:
-                segment = self._open.pop(start)
-                segment.end_at = min(segment.end_at, next_at)
-                closed.append(self._close(segment))
+        due = [self._open.pop(start) for start in sorted(self._open) if start < next_at]
+        for segment in due:
+            segment.end_at = min(segment.end_at, next_at)
+        closed = self._close(due, present)
+        self._follow_grid()
         return closed
 
     def to_state(self) -> dict[str, Any]:
         """For ``state.json``."""
         return {
             "floor_at": self._floor_at,
-            "carry_uj": self._carry_uj,
+            "carry": self._carry.to_state(),
             "open": [
                 {
                     "start_at": one.start_at,
                     "end_at": one.end_at,
                     "meter": one.meter,
-                    "quality": one.quality,
-                    "tallies": [
-                        [*owner, tally.energy_uj, tally.cpu_ns, tally.present_ns, tally.uid]
-                        for owner, tally in one.tallies.items()
-                    ],
+                    "tallies": [_tally_state(*each) for each in one.tallies.items()],
                 }
                 for one in self._open.values()
             ],
@@ -108,59 +161,113 @@ class SegmentBook:
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state.json``."""
         self._floor_at = int(state["floor_at"])
-        self._carry_uj = int(state["carry_uj"])
+        self._carry.load(state["carry"])
         self._open = {}
         for one in state["open"]:
-            tallies = {
-                Owner(PartKind(kind), job_id, restarts): Tally(energy_uj, cpu_ns, present_ns, uid)
-                for kind, job_id, restarts, energy_uj, cpu_ns, present_ns, uid in one["tallies"]
-            }
-            segment = _Open(
-                one["start_at"], one["end_at"], one["meter"], Quality(one["quality"]), tallies
-            )
+            tallies = dict(_tally(entry) for entry in one["tallies"])
+            segment = _Open(int(one["start_at"]), int(one["end_at"]), str(one["meter"]), tallies)
             self._open[segment.start_at] = segment
 
-    def _segment(self, at: int, meter: str, quality: Quality) -> _Open:
+    def _segment(self, at: int, meter: str) -> _Open:
         start_at = max(at - at % self._segment_s, self._floor_at)
         segment = self._open.get(start_at)
         if segment is None:
-            end_at = start_at - start_at % self._segment_s + self._segment_s
-            segment = self._open[start_at] = _Open(start_at, end_at, meter, quality)
+            segment = self._open[start_at] = _Open(start_at, self._line_after(start_at), meter)
         return segment
 
-    def _close(self, one: _Open) -> EnergySegment:
-        """Whole joules of the total; what is less than one goes on to the next segment."""
+    def _follow_grid(self) -> None:
+        """What is open may have begun on another grid than today's."""
+        left = sorted(self._open.items())
+        self._open = {}
+        for start, one in left:
+            _put(self._segment(start, one.meter).tallies, one.tallies)
+
+    def _line_after(self, at: int) -> int:
+        return at - at % self._segment_s + self._segment_s
+
+    def _close(self, due: list[_Open], present: Collection[Owner]) -> list[EnergySegment]:
+        if not due:
+            return []
+        closed = [self._closed(one) for one in due]
+        waiting = {owner for one in self._open.values() for owner in one.tallies}
+        self._carry.settle(waiting.union(present))
+        return closed
+
+    def _closed(self, one: _Open) -> EnergySegment:
+        """Whole joules of each cell; what is less than one is carried."""
         self._floor_at = max(self._floor_at, one.end_at)
-        energies = {owner: tally.energy_uj for owner, tally in one.tallies.items()}
-        exact_uj = sum(energies.values())
-        joules = dict.fromkeys(energies, 0)
-        if exact_uj:
-            total_j, self._carry_uj = divmod(exact_uj + self._carry_uj, UJ_PER_J)
-            joules = apportion(total_j, energies)
+        self._claim(one)
+        length_ms = (one.end_at - one.start_at) * 1000
+        parts = [self._part(owner, one.tallies[owner], length_ms) for owner in sorted(one.tallies)]
+        told = [
+            part for part in parts if part.kind is PartKind.JOB or part.energy_j or part.node_ms
+        ]
+        with_energy = [part for part in told if part.energy_j]
         return EnergySegment(
             cluster=self._cluster,
             node=self._node,
             start_at=one.start_at,
             end_at=one.end_at,
-            total_j=sum(joules.values()),
-            quality=one.quality,
+            total_j=sum(part.energy_j for part in parts),
+            quality=worst(part.quality for part in with_energy or parts if part.quality),
             meter=one.meter,
-            parts=tuple(
-                _part(owner, joules[owner], one.tallies[owner], (one.end_at - one.start_at) * 1000)
-                for owner in sorted(one.tallies)
-                if owner.kind is PartKind.JOB or joules[owner]
-            ),
+            parts=tuple(told),
+        )
+
+    def _claim(self, one: _Open) -> None:
+        """Make room for whole joules that were left by those who are gone."""
+        for owner, domain in self._carry.due():
+            tally = one.tallies.setdefault(owner, Tally())
+            if domain not in tally.cells:
+                cells = [cell for other in one.tallies.values() for cell in other.cells.values()]
+                tally.cells[domain] = Cell(0, 0, worst(cell.quality for cell in cells))
+
+    def _part(self, owner: Owner, tally: Tally, length_ms: int) -> EnergyPart:
+        domains, uncertainty_j = {}, 0
+        for domain in sorted(tally.cells):
+            energy_j, unsure_j = self._carry.whole(owner, domain, tally.cells[domain])
+            uncertainty_j += unsure_j
+            if energy_j:
+                domains[domain] = energy_j
+        return EnergyPart(
+            kind=owner.kind,
+            energy_j=sum(domains.values()),
+            cpu_ms=tally.cpu_ns // NS_PER_MS,
+            # Parts of a second at an early close, and time with the clock set back, come on top.
+            present_ms=min(tally.present_ns // NS_PER_MS, length_ms),
+            job_id=None if owner.job_id == NOBODY else owner.job_id,
+            restarts=None if owner.restarts == NOBODY else owner.restarts,
+            uid=tally.uid,
+            node_ms=min(tally.node_ns // NS_PER_MS, length_ms),
+            quality=worst(cell.quality for cell in tally.cells.values()) if tally.cells else None,
+            uncertainty_j=uncertainty_j,
+            domains=domains,
         )
 
 
-def _part(owner: Owner, energy_j: int, tally: Tally, length_ms: int) -> EnergyPart:
-    return EnergyPart(
-        kind=owner.kind,
-        energy_j=energy_j,
-        cpu_ms=tally.cpu_ns // NS_PER_MS,
-        # Parts of a second at an early close, and time with the clock set back, come on top.
-        present_ms=min(tally.present_ns // NS_PER_MS, length_ms),
-        job_id=None if owner.job_id == NOBODY else owner.job_id,
-        restarts=None if owner.restarts == NOBODY else owner.restarts,
-        uid=tally.uid,
+def _put(tallies: dict[Owner, Tally], more: Mapping[Owner, Tally]) -> None:
+    for owner, added in more.items():
+        tally = tallies.get(owner)
+        if tally is None:
+            tallies[owner] = added
+        else:
+            tally.take(added)
+
+
+def _tally_state(owner: Owner, tally: Tally) -> list[Any]:
+    cells = [
+        [domain, cell.energy_uj, cell.uncertainty_uj, cell.quality]
+        for domain, cell in tally.cells.items()
+    ]
+    return [*owner, tally.cpu_ns, tally.present_ns, tally.node_ns, tally.uid, cells]
+
+
+def _tally(entry: list[Any]) -> tuple[Owner, Tally]:
+    kind, job_id, restarts, cpu_ns, present_ns, node_ns, uid, cells = entry
+    by_domain = {
+        Domain(domain): Cell(energy_uj, uncertainty_uj, Quality(quality))
+        for domain, energy_uj, uncertainty_uj, quality in cells
+    }
+    return Owner(PartKind(kind), job_id, restarts), Tally(
+        by_domain, cpu_ns, present_ns, node_ns, uid
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from carbonsched.model.energy import Quality
+from carbonsched.model.energy import Domain, Quality
 from carbonsched.node.journal import Journal
+from carbonsched.node.meters.meter import DomainEnergy
 
 NS = 1_000_000_000
 
@@ -86,23 +87,69 @@ class Tree:
 
 
 @dataclass
-class SteadyMeter:
-    """A counter that a test turns itself; it sees the whole node, as RAPL does."""
+class SteadyPanel:
+    """Counters that a test turns itself, named ``DOMAIN/DEVICE``; static power only of the CPUs.
+
+    A device that only one of two readings has begins with the later one, as with real meters.
+    """
 
     name: str = "counter"
-    quality: Quality = Quality.MEASURED
     sees_system: bool = True
     longest_gap_ns: int = 600 * NS
     static_w: int | None = 50
+    inventory: tuple = ()
+    qualities: dict = field(default_factory=dict)
+    errors: dict = field(default_factory=dict)
 
-    def read(self):
+    def between(self, before, after, length_ns, _busy_ns):
+        old, new = before.get("counter", {}), after.get("counter", {})
+        return tuple(self.energy(key, new[key] - old[key], length_ns) for key in new if key in old)
+
+    def energy(self, key, uj, length_ns):
+        domain, device = key.split("/")
+        static = None
+        if domain == "cpu" and self.static_w is not None:
+            static = min(uj, self.static_w * length_ns // 1000)
+        return DomainEnergy(
+            domain=Domain(domain), device=device, energy_uj=uj, static_uj=static,
+            quality=self.qualities.get(key, Quality.MEASURED),
+        )  # fmt: skip
+
+    def merge(self, before, after):
+        keys = before.keys() | after.keys()
+        return {key: before.get(key, {}) | after.get(key, {}) for key in sorted(keys)}
+
+    def gpus(self):
+        return self.inventory
+
+    def to_state(self):
         return {}
 
-    def total_uj(self, before, after, _length_ns, _jobs_cpu_ns):
-        return after["uj"] - before["uj"]
+    def load(self, state):
+        assert state == {}
 
-    def static_uj(self, length_ns):
-        return None if self.static_w is None else self.static_w * length_ns // 1000
+
+@dataclass
+class LinearPanel(SteadyPanel):
+    """A modelled node of which the CPU time of jobs is all that is seen."""
+
+    name: str = "model"
+    sees_system: bool = False
+    longest_gap_ns: int = 3600 * NS
+    idle_w: int = 60
+    max_w: int = 240
+    cpus: int = 8
+
+    def between(self, _before, _after, length_ns, busy_ns):
+        static = self.idle_w * length_ns // 1000
+        used_ns = min(busy_ns, self.cpus * length_ns)
+        dynamic = (self.max_w - self.idle_w) * used_ns // (self.cpus * 1000)
+        return (
+            DomainEnergy(
+                domain=Domain.NODE, device="model", energy_uj=static + dynamic, static_uj=static,
+                quality=Quality.MODELLED, uncertainty_uj=(static + dynamic) // 4,
+            ),
+        )  # fmt: skip
 
 
 @dataclass
@@ -140,9 +187,14 @@ def journal(log):
     return Journal("agent", log)
 
 
-@pytest.fixture
-def steady_meter():
-    return SteadyMeter
+@pytest.fixture(scope="session")
+def steady_panel():
+    return SteadyPanel
+
+
+@pytest.fixture(scope="session")
+def linear_panel():
+    return LinearPanel
 
 
 @pytest.fixture

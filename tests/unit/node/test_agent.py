@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -22,6 +24,8 @@ from carbonsched.cli import agent as agent_command
 from carbonsched.epochs import EpochTracker
 from carbonsched.model.energy import EnergySegment, EpochRecord, PartKind
 
+FIRST_UJ = 10**11
+"""Of as many digits as any that follow."""
 HOOKS = Path(__file__).parents[3] / "slurm"
 # The agent's own command, but for the credential: no munged need run where tests do.
 DRIVER = """
@@ -55,13 +59,16 @@ class Daemon:
         self.segments = {}
         self.epochs = {}
         self.contradictions = []
+        self.ended = []
+        self.present = None
         daemon = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 daemon.take(body)
-                text = b'{"accepted": 1, "duplicates": 0, "refused": []}'
+                answer = {"accepted": 1, "duplicates": 0, "refused": [], "ended": daemon.ended}
+                text = json.dumps(answer).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
@@ -74,7 +81,12 @@ class Daemon:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
+    def told_present(self):
+        """The runs that the node said it has, in its last delivery."""
+        return self.present or []
+
     def take(self, body):
+        self.present = body["node"]["jobs"]
         for wire in body["segments"]:
             one = EnergySegment.from_wire(wire)
             if self.segments.setdefault(one.start_at, one) != one:
@@ -90,23 +102,29 @@ class Daemon:
 
 
 class Node:
-    """A tree, an agent on it, and one job that uses CPU time: 100 J a CPU second, 0 W idle."""
+    """A tree, an agent on it, and one job that uses CPU time: 100 J a CPU second, 0 W idle.
+
+    A RAPL counter tells the energy, so what the agent has of it is known to the microjoule.
+    """
 
     def __init__(self, tree, daemon):
         self.tree, self.daemon = tree, daemon
         tree.idle_w, tree.max_w, tree.port = 0, 800, daemon.server.server_port
         self.site = tree.site(sample_s=0.05, segment_s=1, delivery_s=0.1)
         self.cpu_ns = 0
+        tree.zone("intel-rapl:0", "package-0", FIRST_UJ)
+        self.counter = tree.sysfs / "class/powercap/intel-rapl:0/energy_uj"
         self.cgroup = tree.cpu_v1(7, 0)
         self.process = None
         self.log = tree.root / "agent.log"
 
-    def start(self):
+    def start(self, *options):
         before = self.sampled_at()
         self.process = subprocess.Popen(
             [
                 sys.executable, "-c", DRIVER, "--node", "n1", "--site", str(self.site),
                 f"--path.sysfs={self.tree.sysfs}", f"--path.procfs={self.tree.procfs}",
+                *options,
             ],
             stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -134,7 +152,13 @@ class Node:
             temporary = self.cgroup / "new"
             temporary.write_text(f"{self.cpu_ns}\n")
             temporary.replace(self.cgroup / "cpuacct.usage")
+            with self.counter.open("r+b", buffering=0) as file:  # in place, as the kernel does
+                file.write(b"%d\n" % (FIRST_UJ + self.used_uj))
             time.sleep(0.005)
+
+    @property
+    def used_uj(self):
+        return self.cpu_ns // 10
 
     def kill(self):
         self.process.kill()
@@ -154,12 +178,10 @@ class Node:
     def check_sums(self):
         """What the daemon has and what the node still holds is what the job used, exactly."""
         state = json.loads((self.tree.spool / "state.json").read_text())["segments"]
-        held = sum(tally[3] for one in state["open"] for tally in one["tallies"])
+        held = [cell[1] for one in state["open"] for tally in one["tallies"] for cell in tally[-1]]
+        carried = [left[4] for left in state["carry"]]
         delivered = sum(one.total_j for one in self.daemon.segments.values())
-        used_uj = self.cpu_ns // 10
-        exact_uj = delivered * 1_000_000 + state["carry_uj"] + held
-        # Each sample's model rounds down by less than a microjoule.
-        assert used_uj - 2000 <= exact_uj <= used_uj
+        assert delivered * 1_000_000 + sum(carried) + sum(held) == self.used_uj
         assert not self.daemon.contradictions
         ordered = [self.daemon.segments[start] for start in sorted(self.daemon.segments)]
         for before, after in pairwise(ordered):
@@ -314,3 +336,91 @@ def test_users_may_mark_and_only_root_may_read_the_spool(node):
     assert node.tree.socket.stat().st_mode & 0o222 == 0o222
     for folder in ("events", "outbox", "rejected"):
         assert (node.tree.spool / folder).stat().st_mode & 0o777 == 0o700
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_prometheus_is_shown_the_same_joules(node, daemon):
+    port = free_port()
+    node.start(f"--metrics=127.0.0.1:{port}")
+    node.work(0.4)
+    drawn = 'carbonsched_node_energy_joules_total{domain="cpu",device="package-0"}'
+    values = {}
+
+    def scraped():
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        values.update(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        delivered = "carbonsched_last_delivery_timestamp_seconds" in values
+        return delivered and float(values.get(drawn, 0)) == pytest.approx(node.used_uj / 1e6)
+
+    node.until(scraped)
+    consumed = [float(v) for k, v in values.items() if k.startswith("carbonsched_consumed_")]
+    assert sum(consumed) == pytest.approx(node.used_uj / 1e6)
+    assert float(values["carbonsched_samples_total"]) > 3
+    assert float(values["carbonsched_last_delivery_timestamp_seconds"]) > time.time() - 60
+    assert 'carbonsched_job_power_watts{job_id="7"}' in values
+    node.stop()
+    node.check_sums()
+
+
+def test_while_the_meter_cannot_be_read_nothing_is_lost(node, daemon):
+    node.start()
+    node.work(0.3)
+    text = node.counter.read_bytes()
+    node.counter.write_text("nonsense\n")
+    node.until(lambda: "the next reading covers this time too" in node.log.read_text())
+    at = node.sampled_at()
+    time.sleep(0.2)  # four samples
+    assert node.sampled_at() == at
+    node.counter.write_bytes(text)
+    node.until(lambda: "the meter can be read again" in node.log.read_text())
+    node.work(0.3)
+    node.stop()
+    node.check_sums()
+
+
+def test_nothing_is_shown_if_the_site_says_so_and_the_option_says_no(node):
+    port = free_port()
+    node.site = node.tree.site(sample_s=0.05, segment_s=1, metrics=f"127.0.0.1:{port}")
+    node.start("--no-metrics")
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    node.stop()
+
+
+def test_a_port_that_somebody_has_is_said_and_does_not_stop_the_metering(node):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        node.start(f"--metrics={address}")
+        node.work(0.3)
+        node.stop()
+    node.check_sums()
+    (line,) = [one for one in node.log.read_text().splitlines() if "agent.metrics" in one]
+    assert f"{address}: Address already in use" in line
+    assert line.endswith("metering goes on without /metrics")
+
+
+def test_an_address_that_is_none_is_one_line(tree, capsys):
+    arguments = ["--node", "n1", "--site", str(tree.site()), "--metrics=everywhere"]
+    paths = [f"--path.sysfs={tree.sysfs}", f"--path.procfs={tree.procfs}"]
+    assert agent_command.main([*arguments, *paths]) == 78
+    assert "'everywhere' is not HOST:PORT" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_job_over_by_slurms_record_is_closed_although_no_epilog_came(node, daemon):
+    node.start()
+    spool = node.tree.spool.parent
+    hook("prolog.sh", spool, SLURM_JOB_UID="1000", SLURM_NODELIST="n1",
+         SLURM_JOB_CPUS_PER_NODE="4")  # fmt: skip
+    node.until(lambda: [7, 0] in daemon.told_present())
+    (node.cgroup / "cpuacct.usage").unlink()
+    node.cgroup.rmdir()
+    daemon.ended = [[7, 0, int(time.time())]]
+    node.until(lambda: daemon.told_present() == [])
+    node.until(lambda: "has ended by Slurm's record" in node.log.read_text())
+    node.stop()

@@ -10,8 +10,10 @@ import pytest
 
 from carbonsched.errors import ConfigError, DaemonError, RequestError
 from carbonsched.model.energy import EnergyPart, EnergySegment, EpochRecord, PartKind, Quality
-from carbonsched.node.delivery import Delivery
+from carbonsched.node.delivery import Delivery, Sender
 from carbonsched.node.spool import Spool
+
+SENDER = Sender("lab", "n1")
 
 
 def segment(start_at, joules=5):
@@ -35,6 +37,7 @@ class Daemon:
 
     def __init__(self):
         self.bodies = []
+        self.strict = False
         self.answer = lambda body: {
             "accepted": len(body["segments"]) + len(body["epochs"]), "duplicates": 0, "refused": [],
         }  # fmt: skip
@@ -44,8 +47,12 @@ class Daemon:
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 daemon.bodies.append((self.path, body))
-                text = json.dumps(daemon.answer(body)).encode()
-                self.send_response(200)
+                if daemon.strict and "node" in body:
+                    self.send_response(422)
+                    text = b'{"error": "node: extra inputs are not permitted"}'
+                else:
+                    self.send_response(200)
+                    text = json.dumps(daemon.answer(body)).encode()
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
@@ -73,7 +80,11 @@ class Plain:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("POST", path, json.dumps(document).encode())
-            return json.loads(connection.getresponse().read())
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+            if response.status != http.client.OK:
+                raise RequestError(answer["error"])
+            return answer  # noqa: TRY300 - the connection is closed either way
         except OSError as error:
             raise DaemonError(f"the daemon does not answer ({error})") from None
         finally:
@@ -103,7 +114,7 @@ def spool(tree, journal):
 
 @pytest.fixture
 def delivery(spool, daemon, journal):
-    return Delivery(spool, lambda: Plain(daemon.server.server_port), 0.05, journal)
+    return Delivery(spool, lambda: Plain(daemon.server.server_port), 0.05, journal, SENDER)
 
 
 def test_everything_goes_in_the_daemons_words_and_leaves_after_the_answer(spool, delivery, daemon):
@@ -145,6 +156,45 @@ def test_what_is_refused_is_kept_apart_with_its_error(spool, delivery, daemon, t
     assert "no such job" in log.getvalue()
 
 
+def test_the_daemon_is_told_who_is_there_and_tells_who_has_ended(spool, delivery, daemon):
+    delivery.present = [(7, 0), (8, 2)]
+    daemon.answer = lambda _body: {
+        "accepted": 1, "duplicates": 0, "refused": [], "ended": [[8, 2, 1234]],
+    }  # fmt: skip
+    spool.put(segment(10))
+    before = time.time()
+    assert delivery.delivered_at is None
+    delivery.deliver()
+    assert daemon.bodies[0][1]["node"] == {
+        "cluster": "lab", "name": "n1", "jobs": [[7, 0], [8, 2]],
+    }  # fmt: skip
+    assert delivery.ended() == [(8, 2, 1234)]
+    assert delivery.ended() == []
+    assert before <= delivery.delivered_at <= time.time()
+
+
+def test_a_daemon_that_does_not_know_nodes_gets_readings_without(spool, delivery, daemon):
+    daemon.strict = True
+    spool.put(segment(10))
+    assert delivery.deliver() == 1
+    spool.put(segment(20))
+    assert delivery.deliver() == 1
+    assert ["node" in body for _, body in daemon.bodies] == [True, False, False]
+    assert delivery.ended() == []
+
+
+def test_readings_are_settled_even_if_the_word_on_ended_jobs_makes_no_sense(
+    spool, delivery, daemon
+):
+    spool.put(segment(10))
+    daemon.answer = lambda _body: {
+        "accepted": 1, "duplicates": 0, "refused": [], "ended": [[8]],
+    }  # fmt: skip
+    with pytest.raises(DaemonError, match="ended jobs"):
+        delivery.deliver()
+    assert spool.waiting(9) == []
+
+
 @pytest.mark.parametrize("answer", [[], {}, {"refused": []}, {"accepted": 1, "refused": [3]}, None])
 def test_an_answer_that_is_none_loses_nothing(spool, delivery, daemon, answer):
     spool.put(segment(10))
@@ -167,7 +217,7 @@ def test_while_the_daemon_is_away_readings_wait_and_the_log_stays_short(
     spool, daemon, journal, log
 ):
     port = Plain(1)  # nothing listens there
-    delivery = Delivery(spool, lambda: port, 0.02, journal)
+    delivery = Delivery(spool, lambda: port, 0.02, journal, SENDER)
     spool.put(segment(10))
     delivery.start()
     wait_until(lambda: "does not answer" in log.getvalue())

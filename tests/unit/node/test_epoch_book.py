@@ -55,12 +55,12 @@ def test_step_times_win_over_power_and_power_is_welfords():
     book = Book()
     book.at(1, "start", 1)
     for watts in (100.0, 110.0, 90.0):
-        book.book.power(RUN, watts)
-        book.book.power((8, 0), 1e9)
+        book.book.sample(RUN, Quality.MEASURED, watts)
+        book.book.sample((8, 0), Quality.PARTIAL, 1e9)
     record = book.at(4, "end", 1)
     assert (record.relative_sd, record.samples) == (pytest.approx(0.1), 3)
     book.at(4, "start", 2)
-    book.book.power(RUN, 5.0)
+    book.book.sample(RUN, Quality.MEASURED, 5.0)
     record = book.at(6, "end", 2, sd=0.25, steps=40)
     assert (record.relative_sd, record.samples) == (0.25, 40)
 
@@ -71,6 +71,16 @@ def test_a_gap_makes_a_measured_epoch_partial_and_leaves_a_modelled_one():
         book.at(1, "start", 1)
         book.book.note_gap()
         assert book.at(2, "end", 1, quality=quality).quality == expected
+
+
+def test_an_epoch_is_as_good_as_its_worst_sample():
+    book = Book()
+    book.at(1, "start", 1)
+    for quality in (Quality.SAMPLED, Quality.MEASURED):
+        book.book.sample(RUN, quality, None)
+    book.book.sample((8, 0), Quality.PARTIAL, None)
+    record = book.at(2, "end", 1)
+    assert (record.quality, record.samples) == (Quality.SAMPLED, 0)
 
 
 def test_epochs_of_a_run_that_is_gone_are_forgotten():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,50 @@ def test_events_come_in_order_of_time_once_they_are_over(tree, inbox):
 def test_an_event_far_ahead_of_a_clock_that_was_set_back_counts_now(tree, inbox):
     tree.event("begin", 7, 5000 * NS)
     assert [one.at_ns for one in inbox.read(100 * NS)] == [100 * NS]
+
+
+def stamp(path, uptime, boot="boot-1"):
+    """What the hook writes of its own time, which leaves the file's time as it is."""
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    path.write_text(path.read_text().replace("end\n", f"uptime={uptime}\nboot={boot}\nend\n"))
+    os.utime(path, ns=times)
+
+
+@pytest.fixture
+def timed(tree, journal, inbox, clock):
+    """At 1000 s of the wall clock the machine has been up for 50 s."""
+    return Inbox(tree.spool, "n1", journal, clock)
+
+
+@pytest.mark.parametrize(
+    ("written_s", "uptime", "boot", "expected_ns"),
+    [
+        (995.004321, "45.00", "boot-1", 995_004_321_000),  # at once: the file's time is exact
+        (997.5, "45.00", "boot-1", 995 * NS),  # the disk was slow
+        (4600.5, "45.00", "boot-1", 995 * NS),  # the clock was an hour ahead then
+        (100.5, "45.00", "boot-1", 995 * NS),  # or behind
+        (997.5, "45.00", "another", 997_500_000_000),
+        (997.5, "", "boot-1", 997_500_000_000),
+    ],
+)
+def test_an_event_is_of_when_its_hook_began(tree, timed, written_s, uptime, boot, expected_ns):
+    path = tree.event("begin", 7, round(written_s * 1_000_000) * 1000)
+    stamp(path, uptime, boot)
+    assert [one.at_ns for one in timed.read(1000 * NS)] == [expected_ns]
+
+
+def test_an_event_of_an_earlier_boot_is_forgotten(tree, timed, log):
+    stamp(tree.event("begin", 7, 940 * NS), "9000.00", boot="boot-0")
+    assert timed.read(1000 * NS) == []
+    assert list((tree.spool / "events").iterdir()) == []
+    assert "before the machine booted" in log.getvalue()
+
+
+def test_gpus_and_sluid_are_the_hooks_words():
+    text = "gpus=0-1\nvisible=GPU-1,GPU-2\nsluid={}\nend\n"
+    event = parse_event("begin.5.1.9", text.format("s5K1KKYAYG5D00"), 1, "n1")
+    assert (event.gpus, event.visible, event.sluid) == ("0-1", "GPU-1,GPU-2", "s5K1KKYAYG5D00")
+    assert parse_event("begin.5.1.9", text.format("../etc"), 1, "n1").sluid == ""
 
 
 def test_an_incomplete_event_waits_and_is_put_aside_in_the_end(tree, inbox, log):

@@ -1,4 +1,4 @@
-"""Prolog and epilog as slurmd runs them: no PATH, odd values, broken disks; always exit 0."""
+"""Prolog and epilog as slurmd runs them: no PATH, odd values, disks that break or hang."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ JOB = {
     "SLURM_JOB_CPUS_PER_NODE": "2,4(x2)",
     "SLURM_JOB_EXIT_CODE": "31744",
 }
+MOST_S = 2.0
 
 
 @pytest.fixture(params=SHELLS)
@@ -43,8 +44,10 @@ def hook(request, tmp_path):
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd="/",
         ) as process:  # fmt: skip
+            began = time.monotonic()
             output, _ = process.communicate(timeout=10)
         assert (process.returncode, output) == (0, b"")
+        assert time.monotonic() - began < MOST_S
 
     (tmp_path / "spool/n2/events").mkdir(parents=True)
     run.events = tmp_path / "spool/n2/events"
@@ -54,6 +57,8 @@ def hook(request, tmp_path):
 def read(hook):
     found = []
     for path in hook.events.iterdir():
+        if not path.is_file():
+            continue
         text = path.read_text()
         found.append((path, text, parse_event(path.name, text, 5, "n2")))
     return found
@@ -72,6 +77,23 @@ def test_each_writes_one_whole_event(hook, name):
     assert ("exit_code=31744\n" in text) == (name == "epilog.sh")
     assert path.stat().st_mode & 0o777 == 0o600
     assert before - 50_000_000 <= path.stat().st_mtime_ns <= time.time_ns()
+    assert abs(event.uptime_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) < 2_000_000_000
+    assert event.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@pytest.mark.parametrize(
+    ("given", "visible"),
+    [
+        ({}, ""),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-1,GPU-2", "ROCR_VISIBLE_DEVICES": "0,1"}, "GPU-1,GPU-2"),
+        ({"ROCR_VISIBLE_DEVICES": "0,1", "ZE_AFFINITY_MASK": "3"}, "0,1"),
+        ({"ZE_AFFINITY_MASK": "3"}, "3"),
+    ],
+)
+def test_gpus_and_the_other_name_of_the_job(hook, given, visible):
+    hook("prolog.sh", SLURM_JOB_GPUS="4,5", SLURM_JOB_SLUID="s5K1KKYAYG5D00", **given)
+    ((_, _, event),) = read(hook)
+    assert (event.gpus, event.visible, event.sluid) == ("4,5", visible, "s5K1KKYAYG5D00")
 
 
 @pytest.mark.parametrize("missing", [name for name in JOB if name != "SLURM_JOB_EXIT_CODE"])
@@ -99,7 +121,7 @@ def test_hostile_values_stay_one_line(hook, hostile):
     ((_, text, _),) = read(hook)
     lines = text.split("\n")
     assert lines[-2:] == ["end", ""]
-    assert len(lines) == 12
+    assert len(lines) == 16
     assert f"user={hostile.splitlines()[0]}" in lines
     assert not Path("/tmp/carbonsched-hostile").exists()
 
@@ -160,7 +182,45 @@ def test_full_and_read_only_disks_are_survived(hook, how):
         subprocess.run(["umount", str(hook.events)], check=True, timeout=10)
 
 
-def test_no_program_is_started(hook):
-    """With an empty PATH even an accidental fork of a program would show on stderr."""
+def test_no_search_path_is_needed(hook):
     hook("prolog.sh", PATH="/nonexistent")
     assert len(read(hook)) == 1
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="freezing a disk needs root")
+@pytest.mark.parametrize("name", ["prolog.sh", "epilog.sh"])
+def test_a_disk_that_hangs_holds_up_nobody(hook, tmp_path, name):
+    """A frozen file system blocks a writer in the kernel, where no signal reaches it."""
+    image = tmp_path / "disk"
+    image.write_bytes(b"")
+    os.truncate(image, 8 << 20)
+    mount = [["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(hook.events)]]
+    for command in mount:
+        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        if done.returncode:
+            pytest.skip(f"no disk to freeze here: {done.stderr.decode().strip()}")
+    try:
+        subprocess.run(["fsfreeze", "--freeze", str(hook.events)], check=True, timeout=10)
+        try:
+            hook(name)
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", str(hook.events)], check=True, timeout=10)
+        deadline = time.monotonic() + 10
+        while not [event for _, _, event in read(hook) if event] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        ((_, _, event),) = [one for one in read(hook) if one[2] is not None]
+        late_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - event.uptime_ns
+        assert late_ns > 1_500_000_000  # the hook's begin, not the time of the writing
+    finally:
+        unmount(hook.events)
+
+
+def unmount(folder):
+    """The writer that was stuck may still be closing its file."""
+    deadline = time.monotonic() + 10
+    while True:
+        done = subprocess.run(["umount", str(folder)], capture_output=True, timeout=10, check=False)
+        if done.returncode == 0:
+            return
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.01)

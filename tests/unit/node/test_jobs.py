@@ -1,23 +1,29 @@
 from __future__ import annotations
 
-import pytest
+import json
 
-from carbonsched.node.cgroups import CpuReading
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbonsched.node.cgroups import CgroupSample, CpuReading
 from carbonsched.node.events import Event, EventKind
 from carbonsched.node.jobs import LOST_END_NS, JobTable
+from carbonsched.node.journal import Journal
+from carbonsched.node.meters.meter import Gpu
 
 NS = 1_000_000_000
 
 
-def event(kind, job_id, at_s, restarts=0, cpus=2, uid=1000):
+def event(kind, job_id, at_s, restarts=0, cpus=2, uid=1000, **more):
     return Event(
         name=f"{kind}.{job_id}.{restarts}.1", kind=EventKind(kind), at_ns=round(at_s * NS),
-        job_id=job_id, restarts=restarts, uid=uid, cpus=cpus,
+        job_id=job_id, restarts=restarts, uid=uid, cpus=cpus, **more,
     )  # fmt: skip
 
 
-def reading(job_id, cpu_s, inode=1, uid=1000):
-    return CpuReading(job_id, uid, round(cpu_s * NS), inode)
+def reading(job_id, cpu_s, inode=1, uid=1000, **more):
+    return CpuReading(job_id, uid, round(cpu_s * NS), inode, **more)
 
 
 class Table:
@@ -26,17 +32,31 @@ class Table:
     def __init__(self, journal):
         self.jobs = JobTable(journal)
         self.at_s = 0.0
+        self.ahead_s = 0.0
+        self.other_s = 0.0
+        self.stays = {}
 
-    def go(self, seconds, *seen):
+    def go(self, seconds, *seen, all_s=None, gpus=()):
         begin, self.at_s = self.at_s, self.at_s + seconds
         events = [one for one in seen if isinstance(one, Event)]
-        readings = [one for one in seen if isinstance(one, CpuReading)]
-        stays = self.jobs.advance(
-            round(begin * NS), round(self.at_s * NS), round(self.at_s * NS), events, readings
+        sample = CgroupSample(
+            tuple(one for one in seen if isinstance(one, CpuReading)),
+            None if all_s is None else round(all_s * NS),
+            5,
         )
+        advance = self.jobs.advance(
+            round(begin * NS),
+            round(self.at_s * NS),
+            round((self.at_s - self.ahead_s) * NS),
+            events,
+            sample,
+            gpus,
+        )
+        self.other_s = advance.other_ns / NS
+        self.stays = {(job.job_id, job.restarts): stay for job, stay in advance.stays}
         return {
             (job.job_id, job.restarts): ((stay.end_ns - stay.begin_ns) / NS, stay.cpu_ns / NS)
-            for job, stay in stays
+            for job, stay in advance.stays
         }
 
 
@@ -115,8 +135,281 @@ def test_unknown_cpus_are_said(table, log):
 
 
 def test_state_brings_everything_back(table, journal):
-    table.go(1, event("begin", 7, 0), reading(7, 1))
+    told = event("begin", 7, 0, gpus="1")
+    table.go(1, told, event("end", 8, 0.5), reading(7, 1), all_s=10)
     again = Table(journal)
-    again.jobs = JobTable.from_state(table.jobs.to_state(), journal)
+    again.jobs = JobTable.from_state(json.loads(json.dumps(table.jobs.to_state())), journal)
     again.at_s = table.at_s
-    assert again.go(1, reading(7, 3)) == table.go(1, reading(7, 3)) == {(7, 0): (1, 2)}
+    seen = (reading(7, 3), event("begin", 8, 0.25), event("end", 7, 1.5))
+    for one in (table, again):
+        assert one.go(1, *seen, all_s=12.5, gpus=GPUS) == {(7, 0): (0.5, 2), (8, 0): (0, 0.5)}
+        assert one.stays[7, 0].gpus == {"GPU-b": (1, 1)}
+
+
+def test_the_state_of_an_earlier_agent_is_understood(table, journal):
+    old = {"job_id": 7, "restarts": 0, "uid": 1000, "cpus": 2, "announced": True, "inode": 1,
+           "begin_ns": None, "end_ns": None, "cpu_ns": NS, "gone_since_ns": None, "away": False,
+           "energy_uj": 5, "gained_uj": 1}  # fmt: skip
+    table.jobs = JobTable.from_state([old], journal)
+    assert table.go(1, reading(7, 3)) == {(7, 0): (1, 2)}
+
+
+# CPU time of control groups that are gone
+
+
+def test_a_job_of_two_seconds_has_all_its_cpu_time(table):
+    table.go(1, all_s=100)
+    assert table.go(1, event("begin", 7, 1.5), reading(7, 0.25), all_s=100.25) == {
+        (7, 0): (0.5, 0.25)
+    }
+    assert table.go(1, reading(7, 1.25), all_s=101.25) == {(7, 0): (1, 1)}
+    assert table.go(1, event("end", 7, 3.5), all_s=101.75) == {(7, 0): (0.5, 0.5)}
+    assert table.other_s == 0
+
+
+def test_a_job_within_one_sample_has_all_its_cpu_time(table):
+    table.go(1, event("begin", 8, 0), reading(8, 1), all_s=10)
+    seen = table.go(1, event("begin", 7, 1.25), event("end", 7, 1.5), reading(8, 2), all_s=11.25)
+    assert seen == {(8, 0): (1, 1), (7, 0): (0.25, 0.25)}
+
+
+def test_an_end_that_comes_in_after_the_group_has_gone(table):
+    table.go(1, event("begin", 7, 0), reading(7, 1), all_s=1)
+    assert table.go(1, all_s=1.75) == {(7, 0): (1, 0.75)}
+    assert table.go(1, event("end", 7, 1.9), all_s=1.75) == {(7, 0): (0, 0)}
+
+
+def test_jobs_that_end_while_no_agent_runs(table):
+    """All event files are waiting; of one job not even the begin was taken in."""
+    table.go(1, event("begin", 7, 0, cpus=2), reading(7, 1), all_s=1)
+    seen = table.go(
+        100, event("end", 7, 51), event("begin", 8, 31, cpus=4), event("end", 8, 56),
+        event("begin", 9, 90), reading(9, 3, inode=9), all_s=64,
+    )  # fmt: skip
+    # 60 s of CPU time: 2 CPUs for 50 s and 4 CPUs for 25 s.
+    assert seen == {(7, 0): (50, 30), (8, 0): (25, 30), (9, 0): (11, 3)}
+
+
+def test_a_step_between_two_samples_is_its_jobs(table):
+    table.go(1, event("begin", 7, 0), event("begin", 8, 0), reading(8, 1, inode=8), all_s=1)
+    seen = table.go(1, reading(8, 2, inode=8), all_s=2.5)
+    assert seen == {(7, 0): (1, 0.5), (8, 0): (1, 1)}
+
+
+def test_a_group_that_was_made_again_loses_nothing(table):
+    table.go(1, event("begin", 7, 0), reading(7, 1), all_s=1)
+    assert table.go(1, reading(7, 0.25, inode=2), all_s=1.75) == {(7, 0): (1, 0.75)}
+
+
+def test_who_lost_a_group_comes_before_who_has_none(table):
+    """An allocation without a step does not pay for its neighbour."""
+    table.go(1, event("begin", 7, 0), event("begin", 8, 0), reading(8, 1), all_s=1)
+    assert table.go(1, all_s=2) == {(7, 0): (1, 0), (8, 0): (1, 1)}
+
+
+def test_cpu_time_of_nobody_is_told_as_such(table):
+    table.go(1, event("begin", 7, 0), reading(7, 1), all_s=1)
+    assert table.go(1, reading(7, 2), all_s=2.125) == {(7, 0): (1, 1)}
+    assert table.other_s == 0  # not more than the skew of reading one after the other
+    assert table.go(1, reading(7, 3), all_s=4) == {(7, 0): (1, 1)}
+    assert table.other_s == 1
+
+
+def test_a_hierarchy_that_begins_anew_gives_nothing(table):
+    table.go(1, event("begin", 7, 0), reading(7, 1), all_s=50)
+    assert table.go(1, reading(7, 2), all_s=1) == {(7, 0): (1, 1)}
+    assert table.go(1, event("end", 7, 3), all_s=1.5) == {(7, 0): (1, 0.5)}
+
+
+def test_a_hierarchy_that_cannot_be_read_for_a_while(table):
+    table.go(1, event("begin", 7, 0), reading(7, 1), all_s=1)
+    table.go(1, reading(7, 2))
+    assert table.go(1, all_s=2.5) == {(7, 0): (1, 0.5)}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 4),  # the second of its begin
+            st.integers(0, 4),  # how many seconds later its group vanishes
+            st.integers(0, 3 * NS),  # CPU time in each second
+        ),
+        min_size=1, max_size=5,
+    ),
+    st.sets(st.integers(0, 9)),
+)  # fmt: skip
+def test_no_cpu_time_is_lost_or_counted_twice(jobs, sampled):
+    """Whatever is sampled when, in the end the sum is what the hierarchy counted."""
+    table = JobTable(Journal("agent"))
+    table.advance(0, 1, 1, [], CgroupSample((), 0, 5))
+    total, given_ns, before = 0, 0, 1
+    waiting = []
+    for second in range(10):
+        now = (second + 1) * NS
+        readings = []
+        for number, (begin, length, each) in enumerate(jobs):
+            if second == begin:
+                waiting.append(event("begin", number + 1, second + 0.25))
+            if begin <= second <= begin + length:
+                total += each
+            if second == begin + length:
+                waiting.append(event("end", number + 1, second + 0.75))
+            elif begin <= second < begin + length:
+                used = each * (second - begin + 1)
+                readings.append(CpuReading(number + 1, 1000, used, number + 1))
+        if second in sampled or second == 9:
+            sample = CgroupSample(tuple(readings), total, 5)
+            advance = table.advance(before, now, now, waiting, sample)
+            parts = [stay.cpu_ns for _, stay in advance.stays] + [advance.other_ns]
+            assert min(parts) >= 0
+            given_ns += sum(parts)
+            before, waiting = now, []
+    assert given_ns == total
+    assert list(table) == []
+
+
+# Odd orders of events
+
+
+def test_a_begin_that_comes_in_after_its_end(table):
+    table.go(1, event("end", 7, 0.75))
+    assert table.go(1, event("begin", 7, 0.25)) == {(7, 0): (0, 0)}
+    assert table.go(1) == {}
+
+
+def test_ends_of_long_ago_are_forgotten(table):
+    table.go(1, event("end", 7, 0.75))
+    assert table.jobs.to_state()["ends"] == [[7, 0, 750_000_000]]
+    table.go(700)
+    assert table.jobs.to_state()["ends"] == []
+
+
+def test_events_that_come_in_twice_change_nothing(table):
+    table.go(1, event("begin", 7, 0.25), event("end", 7, 0.75))
+    table.go(1, event("begin", 7, 0.25), event("end", 7, 0.75))
+    assert table.go(1) == {}
+    table.go(1, event("begin", 7, 3.5, restarts=1))
+    again = (event("end", 7, 0.75, restarts=1), event("begin", 7, 0.25), event("end", 7, 0.75))
+    assert table.go(1, *again)[7, 1] == (1, 0)
+
+
+def test_tasks_of_an_array_and_parts_of_a_heterogeneous_job_are_jobs(table):
+    """Each has a number of its own in Slurm, and so in its events and control groups."""
+    seen = table.go(
+        1, event("begin", 7, 0, cpus=1), event("begin", 8, 0.5, cpus=4), event("begin", 9, 0.75),
+        reading(7, 1, inode=1), reading(8, 2, inode=2),
+    )  # fmt: skip
+    assert seen == {(7, 0): (1, 1), (8, 0): (0.5, 2), (9, 0): (0.25, 0)}
+    assert table.stays[8, 0].cpus == 4
+
+
+def test_a_number_that_is_used_again_is_another_job(table):
+    table.go(1, event("begin", 7, 0), reading(7, 1))
+    table.jobs.latest(7).energy_uj = 5
+    seen = table.go(1, event("begin", 7, 1.5, uid=1002, cpus=4), reading(7, 2, inode=2))
+    assert seen == {(7, 0): (0.5, 2)}
+    job = table.jobs.latest(7)
+    assert (job.uid, job.cpus, job.energy_uj, len(list(table.jobs))) == (1002, 4, 0, 1)
+
+
+def test_a_number_that_is_used_again_after_a_requeued_job_lost_its_end(table):
+    table.go(1, event("begin", 7, 0, restarts=2))
+    assert table.go(1, event("begin", 7, 1.5)) == {(7, 2): (0.5, 0), (7, 0): (0.5, 0)}
+    assert table.go(1) == {(7, 0): (1, 0)}
+
+
+def test_times_move_with_the_clock(table):
+    table.go(1, event("begin", 7, 0.5), reading(7, 1))
+    table.at_s -= 3600  # set back; the end's file has the new time
+    table.ahead_s -= 3600
+    assert table.go(1, event("end", 7, table.at_s + 0.5)) == {(7, 0): (0.5, 0)}
+    assert table.go(1) == {}
+
+
+def test_a_gap_is_no_clock_that_was_set(table):
+    """Nothing of it is metered, but jobs end in it all the same."""
+    table.go(1, event("begin", 7, 0.5), reading(7, 1))
+    table.at_s += 7200
+    assert table.go(0, event("end", 7, 3600)) == {(7, 0): (0, 0)}
+    assert table.go(1) == {}
+
+
+# Slurm's record
+
+
+def test_slurm_closes_a_run_without_an_epilog(table, log):
+    table.go(10, event("begin", 7, 1), event("begin", 8, 1))
+    assert table.jobs.present() == [(7, 0), (8, 0)]
+    job = table.jobs.latest(7)
+    table.jobs.end_from_slurm([(7, 0, 9), (8, 1, 9)])
+    assert not job.certain
+    assert table.jobs.present() == [(8, 0)]
+    assert table.go(1) == {(7, 0): (0, 0), (8, 0): (1, 0)}
+    assert table.go(1) == {(8, 0): (1, 0)}
+    assert "Slurm's record" in log.getvalue()
+
+
+def test_slurm_closes_a_run_without_a_prolog(table):
+    table.go(1, reading(7, 1))
+    assert table.jobs.present() == [(7, 0)]
+    table.jobs.end_from_slurm([(7, 0, 1)])
+    assert table.jobs.present() == []
+    assert table.go(1, reading(7, 2)) == {(7, 0): (0, 1)}  # a last process
+
+
+def test_slurms_end_of_an_earlier_job_with_the_number_is_not_this_ones(table):
+    table.at_s = 5000
+    table.go(1, event("begin", 7, 5000.5))
+    table.jobs.end_from_slurm([(7, 0, 100.0)])
+    assert table.jobs.present() == [(7, 0)]
+
+
+# What a job has
+
+GPUS = (Gpu(device="GPU-a", index=0), Gpu(device="GPU-b", index=1))
+
+
+def test_the_cpuset_tells_the_allocation_where_the_prolog_did_not(table):
+    table.go(1, reading(7, 1, memory_mb=500, cpus=3))
+    assert (table.stays[7, 0].cpus, table.stays[7, 0].memory_mb) == (3, 500)
+    assert not table.jobs.latest(7).certain
+    table.go(1, reading(8, 1, inode=2, cpus=3), event("begin", 8, 1, cpus=None))
+    assert table.stays[8, 0].cpus == 3
+    assert table.jobs.latest(8).certain
+
+
+def test_a_job_is_suspended_from_the_sample_after_it_was_stopped(table):
+    table.go(1, event("begin", 7, 0), reading(7, 1))
+    suspended = []
+    for now in (True, True, False, True):
+        table.go(1, reading(7, 2, suspended=now))
+        suspended.append(table.stays[7, 0].suspended)
+    assert suspended == [False, True, False, False]
+
+
+def test_gpus_are_those_that_the_prolog_named(table, log):
+    table.go(1, event("begin", 7, 0, gpus="1"), event("begin", 8, 0, gpus="0,5"), gpus=GPUS)
+    assert table.stays[7, 0].gpus == {"GPU-b": (1, 1)}
+    assert table.stays[8, 0].gpus == {"GPU-a": (1, 1)}
+    assert (table.jobs.latest(7).certain, table.jobs.latest(8).certain) == (True, False)
+    table.go(1, event("begin", 9, 1), gpus=GPUS)
+    assert log.getvalue().count("GPU 5 is none that is metered") == 1
+
+
+def test_gpus_that_appear_late_are_found(table):
+    table.go(1, event("begin", 7, 0, gpus="1", visible="GPU-b"))
+    assert (table.stays[7, 0].gpus, table.jobs.latest(7).certain) == ({}, True)
+    table.go(1, gpus=GPUS)
+    assert table.stays[7, 0].gpus == {"GPU-b": (1, 1)}
+
+
+def test_a_sluid_tells_the_runs_of_a_job_apart(table):
+    old, new = "s5K1KKYAYG5D00", "s5K1KKYAYG5D01"
+    table.go(1, event("begin", 7, 0, sluid=old), reading(7, 1, sluid=old))
+    assert table.jobs.sluids() == {old: 7}
+    seen = table.go(
+        1, event("begin", 7, 1.5, restarts=1, sluid=new),
+        reading(7, 0.25, inode=2, sluid=new), reading(7, 1.5, sluid=old),
+    )  # fmt: skip
+    assert seen == {(7, 0): (0.5, 0.5), (7, 1): (0.5, 0.25)}
+    assert table.go(1, reading(7, 1, inode=2, sluid=new)) == {(7, 0): (0, 0), (7, 1): (1, 0.75)}

@@ -37,6 +37,27 @@ def test_the_kernel_says_who_marks_and_the_cgroup_in_which_job(tree, listening):
     assert tree.socket.stat().st_mode & 0o777 == 0o666
 
 
+def test_a_mark_from_a_job_whose_group_has_a_sluid(tree):
+    """As in Slurm 26.05; the agent reads the groups with what the prologs told."""
+    sluid = "s5K1KKYAYG5D00"
+    group = tree.cgroupfs / "system.slice/slurmstepd.scope" / sluid
+    group.mkdir(parents=True)
+    (group / "cpu.stat").write_text("usage_usec 5\n")
+    process = tree.procfs / str(os.getpid())
+    process.mkdir()
+    (process / "cgroup").write_text(f"0::/system.slice/slurmstepd.scope/{sluid}/step_0/user\n")
+    cgroups = JobCgroups(tree.cgroupfs, tree.procfs, "n1")
+    made = MarkSocket(tree.socket, cgroups)
+    try:
+        for sluids in ({}, {sluid: 7}):
+            cgroups.read(sluids)
+            send(tree.socket, json.dumps(MARK).encode())
+        assert [one.job_id for one in made.receive()] == [7, 7]
+        assert made.ignored == 0
+    finally:
+        made.close()
+
+
 def test_what_is_no_mark_or_from_no_job_is_counted(tree, listening):
     send(tree.socket, json.dumps(MARK).encode())  # no process of ours in this tree
     assert list(listening.receive()) == []
