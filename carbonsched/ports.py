@@ -12,6 +12,7 @@ from typing import Protocol
 
 from carbonsched.model.intensity import Forecast, IntensitySeries, SeriesInfo
 from carbonsched.model.job import Job
+from carbonsched.model.pue import PuePoint
 
 
 class Clock(Protocol):
@@ -102,3 +103,66 @@ class Cluster(Protocol):
             ClusterUnavailableError: slurmctld does not answer.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PueValue:
+    """The mean PUE over an interval in whole parts per million, and where it comes from."""
+
+    pue_ppm: int
+    source: str
+
+
+class Pue(Protocol):
+    """A facility's PUE over time."""
+
+    def over(self, start_at: int, end_at: int) -> PueValue | None:
+        """The time-weighted mean over ``[start_at, end_at)``, rounded half to even.
+
+        ``None`` while it is not known throughout: missing is never a default.
+        """
+        ...
+
+    def within(self, start_at: int, end_at: int) -> Pue:
+        """The same for intervals inside this one, from memory: for many questions in a row."""
+        ...
+
+    @property
+    def now_ppm(self) -> int:
+        """What to plan with: there is always an answer."""
+        ...
+
+
+class PueReader(Protocol):
+    """A file or service that tells a facility's PUE."""
+
+    @property
+    def source(self) -> str:
+        """Whose word its values are, for people; no password."""
+        ...
+
+    @property
+    def asks_again_s(self) -> int:
+        """How far back values may still change after they were first told."""
+        ...
+
+    @property
+    def most_s(self) -> int:
+        """The longest interval that one question may be about."""
+        ...
+
+    def read(self, start_at: int, end_at: int) -> PueTold:
+        """What is known of periods that touch ``[start_at, end_at)``, never invented.
+
+        Raises:
+            ProviderError: unreachable, refused or malformed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PueTold:
+    """An answer: points in time order without overlap, and what had to be kept out of it."""
+
+    points: tuple[PuePoint, ...]
+    fault: str | None = None

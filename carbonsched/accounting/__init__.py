@@ -10,6 +10,7 @@ from carbonsched.accounting.charges import (
     segment_mg,
 )
 from carbonsched.accounting.coverage import covered_in_full, quality_of
+from carbonsched.accounting.embodied import Embodied, EmbodiedNodes
 from carbonsched.accounting.periods import current_period, period, periods_between
 from carbonsched.accounting.quotas import Admission, Budgets, admit, subjects_of
 from carbonsched.accounting.statement import StatementFigures, statement
@@ -19,6 +20,8 @@ __all__ = [
     "Admission",
     "Budgets",
     "CarFactor",
+    "Embodied",
+    "EmbodiedNodes",
     "PricedSegment",
     "StatementFigures",
     "admit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,9 +12,10 @@ from carbonsched.units import emissions_mg, to_mg
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedSegment:
-    """One job's energy over ``[start_at, end_at)`` on a node, with the intensity of that time.
+    """One job's energy over ``[start_at, end_at)`` on a node, with intensity and PUE of that time.
 
     ``mg_per_kwh`` is the exact time-weighted mean: energy is taken to flow evenly in a segment.
+    ``pue_ppm`` is that of the segment's time, in whole parts per million.
     """
 
     start_at: int
@@ -57,25 +58,37 @@ def charge_delta(exact: Fraction, already_mg: int) -> int:
 def saved_mg(
     *,
     energy_j: int,
-    pue_ppm: int,
     baseline_at: int,
     started_at: int,
     ended_at: int,
     actual: StepSeries,
+    pue: Callable[[int, int], int | None],
     charged_mg: int,
 ) -> int | None:
     """What the job would have emitted, had it started when it could have, less what it did.
 
     The same energy, spread evenly over as long a run from ``baseline_at``, at the intensities that
-    really occurred. Negative where waiting was a mistake; ``None`` where they are not known.
+    really occurred and the PUE of those hours; ``pue`` gives its mean over an interval in parts per
+    million. Negative where waiting was a mistake; ``None`` where either is not known throughout.
     """
     elapsed_s = ended_at - started_at
     if elapsed_s <= 0:
         return None if energy_j else -charged_mg
-    mean = actual.mean(baseline_at, baseline_at + elapsed_s)
-    if mean is None:
+    until_at = baseline_at + elapsed_s
+    if actual.mean(baseline_at, until_at) is None:
         return None
-    return to_mg(_exact_mg(energy_j, pue_ppm, mean)) - charged_mg
+    exact = Fraction(0)
+    for point in actual.points:
+        start_at, end_at = max(point.start_at, baseline_at), min(point.end_at, until_at)
+        if start_at >= end_at:
+            continue
+        # By period of the intensity: the mean of a product is not the product of the means.
+        pue_ppm = pue(start_at, end_at)
+        if pue_ppm is None:
+            return None
+        share = Fraction(end_at - start_at, elapsed_s)
+        exact += emissions_mg(energy_j, pue_ppm, point.mg_per_kwh) * share
+    return to_mg(exact) - charged_mg
 
 
 def _exact_mg(energy_j: int, pue_ppm: int, mg_per_kwh: Fraction) -> Fraction:

@@ -12,7 +12,7 @@ FULL_COVERAGE = 0.95
 _EDGES_S = 2.0
 """What each node may lack at a job's edges: Slurm tells starts and ends in whole seconds, before
 the prolog has begun and after the epilog."""
-_BEST_FIRST = (Quality.MEASURED, Quality.PARTIAL, Quality.MODELLED)
+_BEST_FIRST = (Quality.MEASURED, Quality.SAMPLED, Quality.PARTIAL, Quality.MODELLED)
 
 
 def quality_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carbonsched.config.schema import ClusterConfig, SiteConfig
 from carbonsched.errors import RequestError
-from carbonsched.site import AgentSite, NodeClass, Site
+from carbonsched.site import AgentSite, Site
 
 
 def compile_site(config: SiteConfig, cluster: str | None = None) -> Site:
@@ -27,11 +27,10 @@ def compile_site(config: SiteConfig, cluster: str | None = None) -> Site:
             sample_s=agent.sample_s,
             segment_s=agent.segment_s,
             delivery_s=agent.delivery_s,
+            metrics=agent.metrics,
+            ipmi_s=agent.ipmi_s,
         ),
-        node_classes=tuple(
-            NodeClass(nodes=one.nodes, cpus=one.cpus, idle_w=one.idle_w, max_w=one.max_w)
-            for one in chosen.nodes
-        ),
+        node_classes=tuple(one.compiled() for one in chosen.nodes),
     )
 
 

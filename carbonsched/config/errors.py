@@ -27,6 +27,10 @@ def problem(error: ErrorDetails, source: Source) -> Problem | None:
     if error["type"] == "too_short" and error["input"]:
         return None  # pydantic counts the good entries; the bad ones have lines of their own
     path = as_written(_without_tags(error["loc"], source.content), source.content)
+    if len(path) > 1 and isinstance(path[-1], str):
+        written = inside(source.content, path[:-1])
+        # A section may be written as one value; what is wrong with it is wrong with that.
+        path = path if written is None or isinstance(written, dict) else path[:-1]
     kind = error["type"]
     if kind == "extra_forbidden":
         return Problem(source.key_place(path), path, _unknown(path))

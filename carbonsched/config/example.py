@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pydantic.fields import FieldInfo
 
 from carbonsched.config.base import Section
+from carbonsched.config.facility import PueConfig
 from carbonsched.config.fields import is_list, keys_of, kind_of, sections_of
 from carbonsched.config.policy import QuotaConfig
 from carbonsched.config.schema import SiteConfig
@@ -22,8 +23,11 @@ _HEAD = """\
 # A line that is commented out shows a key that may be left away.
 """
 _PROVIDERS: tuple[type[Section], ...] = (FileConfig, StaticConfig)
-_LIVE = frozenset({"forecasts", "quota_file"})
-"""Keys that may be left away, and without which there are no deferrals and no binding quotas."""
+_LIVE = frozenset({"forecasts", "quota_file", "idle", "max"})
+"""Keys that may be left away, and without which there are no deferrals, no binding quotas and no
+power of nodes."""
+_OFF = frozenset({"gpus", "ipmi"})
+"""Keys whose example is not what a site should begin with."""
 _QUOTAS = (("user", '"*"', "1.5 kg"), ("user", "alice", "20 kg"), ("account", "physics", "250 kg"))
 
 
@@ -42,6 +46,9 @@ def _field(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
     elif key == "providers":
         yield f"{_indent(depth)}providers:"
         yield from _entries(_PROVIDERS, depth + 2)
+    elif key == "pue" and sections_of(field.annotation):
+        yield from _scalar(key, field, depth)
+        yield from _changing_pue(depth)
     elif sections := sections_of(field.annotation):
         yield f"{_indent(depth)}{key}:"
         if is_list(field.annotation):
@@ -56,7 +63,7 @@ def _field(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
 
 def _scalar(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
     needless = not field.is_required() and field.default is None and key not in _LIVE
-    off = "# " if needless else ""
+    off = "# " if needless or key in _OFF else ""
     yield f"{_indent(depth)}{off}{key}: {(field.examples or [''])[0]}"
 
 
@@ -78,6 +85,29 @@ def _entries(
             yield from _comment(section.__doc__, depth)
         yield f"{_indent(depth)}- {lines[first].lstrip()}"
         yield from lines[first + 1 :]
+
+
+def _changing_pue(depth: int) -> Iterator[str]:
+    yield from _comment("Or, as it changes, with one of table, file and prometheus:", depth)
+    yield f"{_indent(depth)}# pue:"
+    for line in _keys_alone(PueConfig, 2):
+        yield f"{_indent(depth)}# {line}"
+
+
+def _keys_alone(section: type[Section], depth: int) -> Iterator[str]:
+    """The keys of a section without their descriptions."""
+    for key, field in keys_of(section).items():
+        inner = sections_of(field.annotation)
+        if section is PueConfig and key == "constant":
+            continue  # it is written as the number itself
+        if not inner:
+            yield f"{_indent(depth)}{key}: {(field.examples or [''])[0]}"
+            continue
+        yield f"{_indent(depth)}{key}:"
+        lines = list(_keys_alone(inner[0], depth + 2))
+        if is_list(field.annotation):
+            lines = [f"{_indent(depth + 2)}- {lines[0].lstrip()}", *(f"  {x}" for x in lines[1:])]
+        yield from lines
 
 
 def _live_service() -> Iterator[str]:

@@ -11,6 +11,7 @@ from carbonsched.config.quantities import (
     AbsolutePath,
     AbsolutePathText,
     DaemonUrl,
+    ListenAddress,
     Name,
     Seconds,
     TimeZone,
@@ -19,6 +20,7 @@ from carbonsched.config.quantities import (
 from carbonsched.site import AgentSite
 
 _AGENT = AgentSite()
+_SHORTEST_IPMI_S = 10.0
 
 
 class SiteSection(Section):
@@ -51,6 +53,14 @@ class TicksConfig(Section):
         example="5min",
         default=300.0,
         key="intensity",
+        shown="5min",
+        gt=0,
+    )
+    pue_s: Seconds = option(
+        "Fetch the PUE from files and Prometheus.",
+        example="5min",
+        default=300.0,
+        key="pue",
         shown="5min",
         gt=0,
     )
@@ -195,6 +205,29 @@ class AgentConfig(Section):
         shown="10s",
         gt=0,
     )
+    metrics: ListenAddress | None = option(
+        "Where Prometheus may scrape each agent; none: nowhere.",
+        example="127.0.0.1:9797",
+        default=_AGENT.metrics,
+    )
+    ipmi_s: Seconds = option(
+        "How often ipmitool asks the board's management controller for the node's power, where"
+        " nothing better shows it; at least 10 s, 0s for never.",
+        example="30s",
+        default=_AGENT.ipmi_s,
+        key="ipmi",
+        shown="0s",
+    )
+
+    @field_validator("ipmi_s")
+    @classmethod
+    def _seldom(cls, value: float) -> float:
+        if 0 < value < _SHORTEST_IPMI_S:
+            raise ValueError(
+                f"{value:g} s is too often for a management controller; write at least"
+                f" {_SHORTEST_IPMI_S:g}s, or 0s for never"
+            )
+        return value
 
     @field_validator("spool")
     @classmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from carbonsched.config.schema import (
+    ClusterConfig,
     FileConfig,
     NesoConfig,
     ProviderConfig,
@@ -34,7 +35,19 @@ def notes(config: SiteConfig) -> Iterator[str]:
                 f"cluster {cluster.name} has no node classes: nodes without a meter stay"
                 " unmeasured and predictions lack a power"
             )
+        yield from _pue_notes(cluster)
     yield from _zone_notes(config)
+
+
+def _pue_notes(cluster: ClusterConfig) -> Iterator[str]:
+    pue = cluster.pue
+    if pue.file is not None and not pue.file.exists():
+        yield f"cluster {cluster.name}: {pue.file} is not on this host"
+    if pue.table:
+        first = pue.table[0]
+        yield (
+            f"cluster {cluster.name}: before {first.since} the PUE is taken to be {first.pue:g} too"
+        )
 
 
 def _zone_notes(config: SiteConfig) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,12 +32,19 @@ MASS_UNITS = {
 }
 POWER_UNITS = {"W": Fraction(1), "kW": Fraction(1000)}
 PERCENT_UNITS = {"%": Fraction(1)}
+MEMORY_UNITS = {"MB": Fraction(1), "GB": Fraction(1024), "TB": Fraction(1024 * 1024)}
+"""Megabytes as Slurm counts them, 2^20 bytes, which is also how memory modules are labelled."""
+_YEAR_S = Fraction(31_557_600)
+LIFETIME_UNITS = {"years": _YEAR_S, "year": _YEAR_S}
+"""Years of 365.25 days."""
 
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
 _PLAIN = re.compile(_NUMBER)
 _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 _PART = re.compile(rf"\s*({_NUMBER})\s*([A-Za-z%]+)\s*")
 _NAME = re.compile(r"[^\s\x00-\x1f:,]{1,255}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})", re.ASCII)
 _LONGEST_S = 10 * 366 * 86_400
 
 
@@ -96,6 +103,39 @@ def parse_instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} says no offset from UTC; write for instance {example}")
     return instant
+
+
+def parse_memory_mb(text: str) -> int:
+    """Whole megabytes of ``256 GB``, ``1.5 TB``, ``512000 MB``.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    return _whole(_quantity(text, MEMORY_UNITS, "a size of memory", "256 GB"), text, "megabytes")
+
+
+def parse_lifetime_s(text: str) -> int:
+    """Whole seconds of ``6 years``.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    return _whole(_quantity(text, LIFETIME_UNITS, "a lifetime", "6 years"), text, "seconds")
+
+
+def parse_date(text: str) -> date:
+    """A day, ``2026-01-01``.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    example = "2026-01-01"
+    if not _DATE.fullmatch(text.strip()):
+        raise ValueError(f"{text!r} is not a date; write for instance {example}")
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is not in the calendar; write for instance {example}") from None
 
 
 def suggestion(word: str, known: list[str]) -> str:
@@ -160,6 +200,25 @@ def _power(value: Any) -> Any:
 
 def _percent(value: Any) -> Any:
     return parse_percent(value) if isinstance(value, str) else value
+
+
+def _memory(value: Any) -> Any:
+    return parse_memory_mb(value) if isinstance(value, str) else value
+
+
+def _lifetime(value: Any) -> Any:
+    return parse_lifetime_s(value) if isinstance(value, str) else value
+
+
+def _date(value: Any) -> Any:
+    return parse_date(value) if isinstance(value, str) else value
+
+
+def _address(text: str) -> str:
+    parts = _ADDRESS.fullmatch(text)
+    if parts is None or not 0 < int(parts["port"]) < 65536:
+        raise ValueError(f"{text!r} is not an address; write HOST:PORT, such as 127.0.0.1:9797")
+    return text
 
 
 def _instant(value: Any) -> Any:
@@ -229,7 +288,11 @@ WholeSeconds = Annotated[int, BeforeValidator(_whole_seconds)]
 Milligrams = Annotated[int, BeforeValidator(_mass)]
 Watts = Annotated[float, BeforeValidator(_power)]
 Percent = Annotated[float, BeforeValidator(_percent)]
+Megabytes = Annotated[int, BeforeValidator(_memory)]
+Lifetime = Annotated[int, BeforeValidator(_lifetime)]
+Day = Annotated[date, BeforeValidator(_date)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
+ListenAddress = Annotated[str, AfterValidator(_address)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Name = Annotated[str, AfterValidator(_name)]
 HostList = Annotated[str, AfterValidator(_hosts)]

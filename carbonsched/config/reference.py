@@ -32,7 +32,10 @@ PUE.
 | Length of time | `90s`, `15min`, `6h`, `2d`, `1h 30min`; units ms, s, min, h, d, w |
 | Mass | `300 mg`, `200 g`, `50 kg`, `1.5 t` |
 | Power | `95 W`, `1.2 kW` |
+| Memory | `256 GB`, `1.5 TB`, `512000 MB`; 1 GB is 1024 MB, as Slurm counts |
+| Lifetime | `6 years`, of 365.25 days |
 | Share | `2 %` |
+| Day | `2026-01-01` |
 | Instant | ISO with an offset: `2021-07-05T00:00Z` |
 | Nodes | a Slurm host list: `cn[001-120],login1` |
 | Nothing | `null`, `~`, or the key left away |
@@ -122,4 +125,8 @@ def _unit(field: FieldInfo) -> str:
         return " W"
     if letters == "%":
         return " %"
+    if letters == "GB":
+        return " MB"
+    if letters == "years":
+        return " s"
     return " s" if letters in {"ms", "s", "min", "h", "d", "w"} and written != letters else ""

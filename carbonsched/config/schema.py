@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from carbonsched.config.base import Section, option
-from carbonsched.config.clusters import ClusterConfig, NodeClassConfig, SlurmConfig
+from carbonsched.config.clusters import ClusterConfig, SlurmConfig
+from carbonsched.config.facility import PueConfig, PuePrometheusConfig, PueSinceConfig
 from carbonsched.config.general import AgentConfig, DaemonConfig, SiteSection, TicksConfig
+from carbonsched.config.nodes import NodeClassConfig
 from carbonsched.config.policy import PlanningConfig, QuotaConfig
 from carbonsched.config.zones import (
     FileConfig,
@@ -24,6 +26,9 @@ __all__ = [
     "NodeClassConfig",
     "PlanningConfig",
     "ProviderConfig",
+    "PueConfig",
+    "PuePrometheusConfig",
+    "PueSinceConfig",
     "QuotaConfig",
     "ReplayConfig",
     "SiteConfig",

@@ -32,6 +32,7 @@ _CHUNK = 16_384
 _PASSING = frozenset({408, 425, 429})
 _LONGEST_WAIT_S = 86_400
 _MISSED_WAIT_S = 60
+_LONGEST_REASON = 160
 
 
 class RateLimitedError(ProviderUnavailableError):
@@ -45,11 +46,25 @@ class RateLimitedError(ProviderUnavailableError):
 class JsonFetcher:
     """Fetches documents for one provider; ``name`` begins every error."""
 
-    def __init__(self, *, name: str, timeout_s: float, max_bytes: int = MAX_BYTES) -> None:
-        """``timeout_s`` bounds the whole exchange; ``max_bytes`` the decoded body."""
+    def __init__(
+        self,
+        *,
+        name: str,
+        timeout_s: float,
+        max_bytes: int = MAX_BYTES,
+        settings: str = "base_url or the zone's provider",
+        proxies: bool = True,
+    ) -> None:
+        """``timeout_s`` bounds the whole exchange; ``max_bytes`` the decoded body.
+
+        ``settings`` are what to correct where the service refuses. ``proxies`` says whether those
+        that the environment names are used; services inside the site are reached without.
+        """
         self._name = name
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
+        self._settings = settings
+        self._proxies = proxies
         self._last: Future[bytes] | None = None
 
     def get(self, url: str) -> Any:
@@ -100,14 +115,13 @@ class JsonFetcher:
             "User-Agent": f"carbonsched/{__version__}",
         }
         timeout = (self._timeout_s, self._timeout_s)
-        with (
-            requests.Session() as session,
-            session.get(
+        with requests.Session() as session:
+            session.trust_env = self._proxies
+            with session.get(
                 url, headers=headers, timeout=timeout, stream=True, allow_redirects=False
-            ) as response,
-        ):
-            self._check(response)
-            return self._body(response, deadline)
+            ) as response:
+                self._check(response, deadline)
+                return self._body(response, deadline)
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         body = bytearray()
@@ -122,7 +136,7 @@ class JsonFetcher:
                 raise self._timed_out()
         return bytes(body)
 
-    def _check(self, response: requests.Response) -> None:
+    def _check(self, response: requests.Response, deadline: float) -> None:
         status = response.status_code
         if status == 200:
             return
@@ -132,10 +146,22 @@ class JsonFetcher:
             wait_s = retry_after_s(after, datetime.now(UTC))
             raise RateLimitedError(f"{said}; not asked again for {wait_s} s", wait_s)
         if 300 <= status < 400:
-            raise ProviderRefusedError(f"{said}, a redirect: correct base_url")
+            raise ProviderRefusedError(f"{said}, a redirect: correct {self._settings}")
         if 400 <= status < 500 and status not in _PASSING:
-            raise ProviderRefusedError(f"{said}: correct base_url or the zone's provider")
+            why = self._why(response, deadline)
+            raise ProviderRefusedError(f"{said}{why}: correct {self._settings}")
         raise ProviderUnavailableError(said)
+
+    def _why(self, response: requests.Response, deadline: float) -> str:
+        """The reason in a JSON answer's ``error``, where it is a short text."""
+        try:
+            document = json.loads(self._body(response, deadline))
+        except (ValueError, RecursionError, ProviderError):
+            return ""
+        reason = document.get("error") if isinstance(document, dict) else None
+        if not isinstance(reason, str) or not reason:
+            return ""
+        return f" ({ascii(reason[:_LONGEST_REASON])[1:-1]})"
 
     def _timed_out(self) -> ProviderUnavailableError:
         return ProviderUnavailableError(f"{self._name}: timed out after {self._timeout_s:g} s")

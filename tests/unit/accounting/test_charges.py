@@ -64,10 +64,14 @@ def test_a_revision_is_posted_as_the_difference():
     assert charge_delta(Fraction(1201, 2), 700) == -100
 
 
+def flat(ppm):
+    return lambda _start_at, _end_at: ppm
+
+
 def test_saved_is_the_same_energy_at_the_baseline_s_hours_less_the_charge():
     known = {
         "energy_j": KWH,
-        "pue_ppm": 1_000_000,
+        "pue": flat(1_000_000),
         "actual": GRID,
         "charged_mg": 100_000,
     }
@@ -79,3 +83,39 @@ def test_saved_is_the_same_energy_at_the_baseline_s_hours_less_the_charge():
     assert saved_mg(baseline_at=0, started_at=HOUR, ended_at=HOUR, **nothing) == 0
     dear = {**known, "charged_mg": 500_000}
     assert saved_mg(baseline_at=0, started_at=HOUR, ended_at=2 * HOUR, **dear) == -100_000
+
+
+def test_what_would_have_been_has_the_pue_of_then_hour_by_hour():
+    """2 h from 0: half the energy at 400 g and PUE 1.5, half at 100 g and PUE 1.1."""
+    pues = {0: 1_500_000, HOUR: 1_100_000, 2 * HOUR: 1_200_000}
+    asked = []
+
+    def pue(start_at, end_at):
+        asked.append((start_at, end_at))
+        return pues.get(start_at)
+
+    saved = saved_mg(
+        energy_j=KWH, pue=pue, baseline_at=0, started_at=2 * HOUR, ended_at=4 * HOUR,
+        actual=GRID, charged_mg=0,
+    )  # fmt: skip
+    assert saved == (1500 * 400 + 1100 * 100) / 2
+    assert asked == [(0, HOUR), (HOUR, 2 * HOUR)]
+    pues.pop(HOUR)
+    unknown = saved_mg(
+        energy_j=KWH, pue=pue, baseline_at=0, started_at=2 * HOUR, ended_at=4 * HOUR,
+        actual=GRID, charged_mg=0,
+    )  # fmt: skip
+    assert unknown is None
+
+
+@given(
+    st.integers(0, 10**9), st.integers(10**6, 3 * 10**6), st.integers(0, 2 * HOUR),
+    st.integers(1, HOUR),
+)  # fmt: skip
+def test_with_one_pue_it_is_the_mean_intensity_of_then(energy_j, pue, baseline_at, elapsed_s):
+    saved = saved_mg(
+        energy_j=energy_j, pue=flat(pue), baseline_at=baseline_at, started_at=0,
+        ended_at=elapsed_s, actual=GRID, charged_mg=0,
+    )  # fmt: skip
+    mean = GRID.mean(baseline_at, baseline_at + elapsed_s)
+    assert saved == round(Fraction(energy_j * pue, 3_600_000 * 10**6) * mean)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from carbonsched.config.example import example
@@ -13,6 +14,7 @@ from carbonsched.config.reference import reference
 from carbonsched.config.schema import ReplayConfig, SiteConfig
 
 ROOT = Path(__file__).parents[3]
+PUE = ("clusters", 0, "pue")
 REFERENCE = ROOT / "docs" / "reference" / "configuration.md"
 
 
@@ -26,15 +28,37 @@ def test_the_example_is_good_and_complete():
     while waiting:
         section = waiting.pop()
         for key, field in keys_of(section).items():
-            assert section is ReplayConfig or re.search(rf"^[ #-]*{key}:", example(), re.MULTILINE)
+            left_out = section is ReplayConfig or key == "constant"
+            assert left_out or re.search(rf"^[ #-]*{key}:", example(), re.MULTILINE), key
             waiting += sections_of(field.annotation)
 
 
 def test_the_keys_that_are_commented_out_are_good_as_well():
-    keys = r"munge_socket|bin_dir|conf|zone_in_file"
-    text, count = re.subn(rf"^( *)# ({keys}:)", r"\1\2", example(), flags=re.MULTILINE)
-    assert count == 4
-    assert loads(text, "example").clusters[0].slurm.bin_dir == Path("/opt/slurm/bin")
+    keys = (
+        "munge_socket|bin_dir|conf|zone_in_file|metrics|ipmi|uncertainty|cpu|sockets|memory|gpus"
+        "|gpu|gpu_idle|gpu_max|embodied|lifetime"
+    )
+    text, count = re.subn(rf"^( *)# ({keys}): ", r"\1\2: ", example(), flags=re.MULTILINE)
+    assert count == len(keys.split("|"))
+    config = loads(text, "example")
+    assert config.clusters[0].slurm.bin_dir == Path("/opt/slurm/bin")
+    assert config.clusters[0].nodes[0].compiled().gpu_max_w == 400
+
+
+@pytest.mark.parametrize("chosen", ["table", "file", "prometheus"])
+def test_each_way_to_say_a_pue_that_changes_is_good(chosen, plain):
+    """As a person would: uncomment the block, and remove the other ways."""
+    lines = example().splitlines()
+    first = lines.index("    # pue:")
+    last = lines.index("    #   fallback: 1.3")
+    block = [line.replace("    # ", "    ", 1) for line in lines[first : last + 1]]
+    lines[first - 2 : last + 1] = block
+    document = plain("\n".join(lines))
+    pue = document["clusters"][0]["pue"]
+    assert set(pue) == {"table", "file", "prometheus", "fallback"}
+    kept = {chosen, *({"fallback"} if chosen != "table" else ())}
+    document["clusters"][0]["pue"] = {key: value for key, value in pue.items() if key in kept}
+    assert getattr(loads(yaml.safe_dump(document), "example").clusters[0].pue, chosen)
 
 
 def test_the_other_zone_of_the_example_is_good():
@@ -97,3 +121,10 @@ def test_notes_on_a_zone_without_forecasts_or_files(config):
     found = list(notes(config({("zones", 0, "providers"): [source]})))
     assert "zone NO: /nowhere/x.csv is not on this host" in found
     assert "zone NO has no forecasts: no job will be deferred for it" in found
+
+
+def test_notes_on_a_pue_that_changes(config):
+    found = list(notes(config({PUE: {"file": "/nowhere/pue.csv", "fallback": "1.2"}})))
+    assert "cluster hpc: /nowhere/pue.csv is not on this host" in found
+    found = list(notes(config({PUE: {"table": [{"since": "2026-01-01", "pue": "1.21"}]}})))
+    assert "cluster hpc: before 2026-01-01 the PUE is taken to be 1.21 too" in found

@@ -63,7 +63,7 @@ def test_nothing_written_means_the_default_where_there_may_be_none():
     )
     assert loads(good, "f").daemon.munge_socket is None
     assert refusal(good.replace("pue: 1", "pue:")) == [
-        "f.yaml:3:35  clusters[0].pue: expected a number; nothing is written here"
+        "f.yaml:3:35  clusters[0].pue: says no PUE; write a number, table, file or prometheus"
     ]
 
 

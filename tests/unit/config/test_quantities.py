@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from carbonsched.config.quantities import (
     DURATION_UNITS,
     MASS_UNITS,
+    parse_date,
     parse_duration_s,
     parse_instant,
+    parse_lifetime_s,
     parse_mass_mg,
+    parse_memory_mb,
     parse_percent,
     parse_power_w,
     suggestion,
@@ -57,6 +60,10 @@ def test_fractions_are_exact():
     assert parse_mass_mg("1.5 t") == 1_500_000_000
     assert parse_power_w("1.2 kW") == 1200
     assert parse_percent("2.5%") == 2.5
+    assert parse_memory_mb("1.5 TB") == 1536 * 1024
+    assert parse_memory_mb("512000MB") == 512_000
+    assert parse_lifetime_s("1 year") == 31_557_600
+    assert parse_lifetime_s("4.5 years") == 142_009_200
 
 
 @pytest.mark.parametrize(
@@ -78,6 +85,12 @@ def test_fractions_are_exact():
         (parse_mass_mg, "1 kg 200 g", "not a mass"),
         (parse_mass_mg, "0.1 mg", "whole number of milligrams"),
         (parse_mass_mg, "1,5 t", "not a mass"),
+        (parse_memory_mb, "0.1 GB", "not a whole number of megabytes"),
+        (parse_memory_mb, "256 GiB", "unknown unit 'GiB'; the units are MB, GB, TB"),
+        (parse_lifetime_s, "6y", "unknown unit 'y'; the units are years, year"),
+        (parse_date, "2026-1-1", "not a date"),
+        (parse_date, "2026-01-01T00:00Z", "not a date"),
+        (parse_date, "2025-02-29", "not in the calendar"),
         (parse_power_w, "95", "write one of 95 W, 95 kW"),
         (parse_percent, "2", "write 2 %"),
         (parse_instant, "2021-07-05T00:00", "no offset"),
@@ -91,7 +104,10 @@ def test_what_is_not_a_quantity_is_told_with_the_remedy(parse, text, words):
 
 @given(st.text(max_size=20))
 def test_parsers_are_total(text):
-    for parse in (parse_duration_s, parse_mass_mg, parse_power_w, parse_percent, parse_instant):
+    for parse in (
+        parse_duration_s, parse_mass_mg, parse_power_w, parse_percent, parse_instant,
+        parse_memory_mb, parse_lifetime_s, parse_date,
+    ):  # fmt: skip
         with contextlib.suppress(ValueError):  # anything else would come through
             assert parse(text) is not None
 

@@ -10,6 +10,7 @@ from carbonsched.config.compile import compile_site
 from carbonsched.config.fields import keys_of, kind_of, sections_of
 from carbonsched.config.schema import SiteConfig
 from carbonsched.errors import RequestError
+from carbonsched.power import TABLE_UNCERTAINTY, gpu_power, node_power
 from carbonsched.site import AgentSite, NodeClass, Site
 
 FILE = {
@@ -21,6 +22,10 @@ FILE = {
     "gas": "CO2",
     "scope": "direct",
 }
+PUE = ("clusters", 0, "pue")
+NODE = {"nodes": "n[1-4]", "cpus": "4", "idle": "90 W", "max": "200 W"}
+PARTS = {"nodes": "n1", "cpus": "4", "cpu": "AMD EPYC 7742", "sockets": "2", "memory": "256 GB"}
+PROMETHEUS = {"url": "http://prom:9090", "query": "building_pue"}
 STATIC = {"kind": "static", "g_per_kwh": "30", "source": "a report", "year": "2024"}
 REPLAY = {
     "kind": "replay",
@@ -93,7 +98,7 @@ def test_values_arrive_in_their_units(config):
     assert (site.planning.minimum_gain_pct, site.planning.minimum_gain_mg) == (1.5, 2)
     assert site.quotas[0].monthly_mg == 1_500_000_000
     assert site.clusters[0].nodes[0].max_w == 200
-    assert site.clusters[0].pue_ppm == 1_234_567
+    assert site.clusters[0].pue.constant_ppm == 1_234_567
 
 
 def test_a_configuration_cannot_be_changed(config):
@@ -113,6 +118,63 @@ def test_the_file_does_not_take_the_names_of_code(problems):
         ({("clusters", 0, "pue"): "0.9"}, "pue: must be at least 1"),
         ({("clusters", 0, "pue"): "3.1"}, "pue: must be at most 3"),
         ({("clusters", 0, "pue"): "nan"}, "pue: expected a number"),
+        ({PUE: {}}, "clusters[0].pue: says no PUE; write a number, table, file or prometheus"),
+        ({PUE: ["1.2"]}, "clusters[0].pue: expected a number; a list is written here"),
+        ({PUE: {"constant": "4"}}, "clusters[0].pue.constant: must be at most 3"),
+        ({PUE: {"tabel": []}}, 'clusters[0].pue.tabel: unknown key; did you mean "table"?'),
+        ({PUE: {"table": []}}, "clusters[0].pue.table: must not be empty; write at least one"),
+        ({PUE: {"table": [{"since": "2026-01-01"}]}}, "clusters[0].pue.table[0].pue: is required"),
+        ({PUE: {"table": [{"since": "1 May", "pue": "1.2"}]}}, "'1 May' is not a date; write"),
+        ({PUE: {"table": [{"since": "2026-02-30", "pue": "1.2"}]}}, "is not in the calendar"),
+        ({PUE: {"table": [{"since": "2026-02-01", "pue": "0.2"}]}}, "pue: must be at least 1"),
+        (
+            {
+                PUE: {
+                    "table": [{"since": day, "pue": "1.2"} for day in ("2026-02-01", "2026-01-01")]
+                }
+            },
+            "pue.table[1].since: 2026-01-01 does not come after 2026-02-01; put the table in order",
+        ),
+        ({PUE: {"file": "/p.csv"}}, "clusters[0].pue: fallback is required with file"),
+        ({PUE: {"file": "p.csv", "fallback": "1.2"}}, "pue.file: 'p.csv' is not an absolute path"),
+        ({PUE: {"prometheus": PROMETHEUS}}, "fallback is required with prometheus"),
+        (
+            {PUE: {"prometheus": PROMETHEUS, "file": "/p.csv", "fallback": "1.2"}},
+            "pue.prometheus: file stands beside it and says the PUE as well; leave one",
+        ),
+        ({PUE: {"constant": "1.2", "fallback": "1.3"}}, "pue.fallback: constant always has an ans"),
+        (
+            {PUE: {"prometheus": {**PROMETHEUS, "step": "1s"}, "fallback": "1.2"}},
+            "clusters[0].pue.prometheus.step: must be at least 60",
+        ),
+        (
+            {PUE: {"prometheus": {"url": "http://p"}, "fallback": "1.2"}},
+            "clusters[0].pue.prometheus.query: is required",
+        ),
+        (
+            {NODES: [{"nodes": "n1", "cpus": "4"}]},
+            "nodes[0]: says no power; write idle and max, or",
+        ),
+        ({NODES: [{"nodes": "n1", "cpus": "4", "idle": "9 W"}]}, "idle: max goes with it"),
+        ({NODES: [{"nodes": "n1", "cpus": "4", "max": "9 W"}]}, "max: idle goes with it"),
+        ({NODES: [{**PARTS, "cpu": "AMD EPYC 7743"}]}, "clusters[0].nodes[0].cpu: "),
+        ({NODES: [{**PARTS, "cpu": "AMD EPYC 7743"}]}, "7742"),
+        ({NODES: [{**PARTS, "gpus": "1", "gpu": "A1000000"}]}, "clusters[0].nodes[0].gpu: "),
+        ({NODES: [{**PARTS, "gpu": "NVIDIA A100"}]}, "gpu: gpus goes with it"),
+        ({NODES: [{**NODE, "gpus": "2"}]}, "gpus: says no power; write gpu, or gpu_idle and gpu_m"),
+        ({NODES: [{**NODE, "gpu_idle": "9 W"}]}, "gpu_idle: gpu_max goes with it"),
+        ({NODES: [{**NODE, "gpu_idle": "9 W", "gpu_max": "8 W"}]}, "raise it above 9 W"),
+        ({NODES: [{k: v for k, v in PARTS.items() if k != "sockets"}]}, "cpu: sockets goes with"),
+        ({NODES: [{k: v for k, v in PARTS.items() if k != "memory"}]}, "cpu: memory goes with it"),
+        ({NODES: [{**PARTS, "memory": "256"}]}, "write one of 256 MB, 256 GB, 256 TB"),
+        ({NODES: [{**NODE, "embodied": "1500 kg"}]}, "embodied: lifetime goes with it"),
+        ({NODES: [{**NODE, "lifetime": "6 years"}]}, "lifetime: embodied goes with it"),
+        ({NODES: [{**NODE, "embodied": "1 kg", "lifetime": "6"}]}, "write one of 6 years, 6 year"),
+        ({NODES: [{**NODE, "embodied": "1 kg", "lifetime": "0 years"}]}, "must be more than 0"),
+        ({NODES: [{**NODE, "uncertainty": "0 %"}]}, "uncertainty: must be more than 0"),
+        ({("agent",): {"metrics": "9797"}}, "agent.metrics: '9797' is not an address; write HOST"),
+        ({("agent",): {"metrics": "localhost:0"}}, "is not an address"),
+        ({("agent",): {"ipmi": "5s"}}, "agent.ipmi: 5 s is too often"),
         ({("clusters", 0, "name"): "two words"}, "is not a name"),
         ({("site", "time_zone"): "CEST"}, "is not a time zone"),
         ({("site", "state_dir"): "var/lib"}, "begin it with /"),
@@ -194,7 +256,9 @@ def test_the_site_file_comes_back_as_it_was_compiled(config):
     )
     assert Site.from_json(site.to_json()) == site
     assert (site.cluster, site.daemon_url, site.lease_s) == ("hpc", "http://head:8470", 45)
-    assert site.node_classes == (NodeClass(nodes="n[1-4]", cpus=4, idle_w=90, max_w=200),)
+    assert site.node_classes == (
+        NodeClass(nodes="n[1-4]", cpus=4, idle_w=90, max_w=200, uncertainty=0.2),
+    )
     assert site.agent == AgentSite(segment_s=10, spool="/spool/%n")
 
 
@@ -206,3 +270,61 @@ def test_one_of_several_clusters_must_be_named(config):
         compile_site(site)
     with pytest.raises(RequestError, match="no cluster 'east'"):
         compile_site(site, "east")
+
+
+def test_what_the_parts_of_a_node_draw_is_from_the_tables(config):
+    (made,) = (
+        config({NODES: [{**PARTS, "gpus": "4", "gpu": "NVIDIA A100 SXM4 80 GB"}]}).clusters[0].nodes
+    )
+    known = node_power("AMD EPYC 7742", 2, 256, None)
+    board = gpu_power("NVIDIA A100 SXM4 80 GB")
+    assert made.compiled() == NodeClass(
+        nodes="n1", cpus=4, idle_w=known.idle_w, max_w=known.max_w, uncertainty=TABLE_UNCERTAINTY,
+        memory_mb=256 * 1024, gpus=4, gpu_idle_w=board.idle_w, gpu_max_w=board.max_w,
+    )  # fmt: skip
+    assert known.max_w > known.idle_w > 0
+    assert board.max_w > board.idle_w > 0
+
+
+def test_what_is_declared_counts_before_what_the_tables_say(config):
+    one = {
+        **PARTS, "idle": "100 W", "max": "500 W", "uncertainty": "7.5 %", "gpus": "2",
+        "gpu": "NVIDIA A100 SXM4 80 GB", "gpu_idle": "40 W", "gpu_max": "300 W",
+    }  # fmt: skip
+    assert config({NODES: [one]}).clusters[0].nodes[0].compiled() == NodeClass(
+        nodes="n1", cpus=4, idle_w=100, max_w=500, uncertainty=0.075, memory_mb=256 * 1024, gpus=2,
+        gpu_idle_w=40, gpu_max_w=300,
+    )  # fmt: skip
+
+
+def test_embodied_carbon_stays_with_the_daemon(config):
+    one = {**NODE, "embodied": "1.5 t", "lifetime": "6 years"}
+    site = config({NODES: [one]})
+    made = site.clusters[0].nodes[0]
+    assert (made.embodied_mg, made.lifetime_s) == (1_500_000_000, 6 * 31_557_600)
+    assert "embodied" not in compile_site(site).to_json()
+
+
+def test_agents_learn_where_to_be_scraped_and_how_often_to_ask_ipmi(config):
+    site = compile_site(config({("agent",): {"metrics": "[::1]:9797", "ipmi": "30s"}}))
+    assert (site.agent.metrics, site.agent.ipmi_s) == ("[::1]:9797", 30.0)
+    assert Site.from_json(site.to_json()) == site
+    default = compile_site(config({})).agent
+    assert (default.metrics, default.ipmi_s) == (None, 0.0)
+
+
+def test_a_pue_by_dates(config):
+    table = [{"since": "2025-01-01", "pue": "1.3"}, {"since": "2026-07-01", "pue": "1.21"}]
+    pue = config({PUE: {"table": table}}).clusters[0].pue
+    assert [(str(one.since), one.pue_ppm) for one in pue.table] == [
+        ("2025-01-01", 1_300_000),
+        ("2026-07-01", 1_210_000),
+    ]
+    assert pue.constant_ppm is None
+    assert pue.fallback_ppm is None
+
+
+def test_a_pue_from_prometheus(config):
+    pue = config({PUE: {"prometheus": PROMETHEUS, "fallback": "1.25"}}).clusters[0].pue
+    assert (pue.prometheus.step_s, pue.prometheus.timeout_s) == (300, 10)
+    assert pue.fallback_ppm == 1_250_000

@@ -1,0 +1,1 @@
+"""What the building tells of itself: its PUE, from files and from Prometheus."""
