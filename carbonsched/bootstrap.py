@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from carbonsched.accounting import Budgets
+from carbonsched.accounting import Budgets, Embodied, EmbodiedNodes
 from carbonsched.cluster.command_line import CommandLineCluster
 from carbonsched.config.schema import ClusterConfig, SiteConfig
 from carbonsched.errors import ConfigError
+from carbonsched.facility.build import build_readers
 from carbonsched.intensity.build import build_chain
 from carbonsched.ledger import Ledger
 from carbonsched.planning import DelayPolicy, PlanningParameters
+from carbonsched.ports import Clock, Pue
 from carbonsched.services.access import Access
 from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.advice import Advice
+from carbonsched.services.audit import Audits
 from carbonsched.services.backend import ServiceBackend
 from carbonsched.services.fetch import FetchIntensity
 from carbonsched.services.grid import Grid
@@ -23,13 +26,13 @@ from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
+from carbonsched.services.pue import ArchivedPue, ConstantPue, FetchPue, Since, TablePue
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
 from carbonsched.services.snapshot import PublishSnapshot, SnapshotFile
 from carbonsched.services.statement import Statements
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.services.views import Views
-from carbonsched.site import NodeClass
 from carbonsched.transport.munge import Munge
 
 LEDGER = "ledger.db"
@@ -74,7 +77,13 @@ def build(config: SiteConfig) -> Application:
     lock = WriterLock(config.site.state_dir / LOCK)
     time_zone = config.site.time_zone
     settle_lag_s = config.planning.settle_lag_s
-    clusters = Clusters([_managed(cluster) for cluster in config.clusters])
+    readers = build_readers(config.clusters)
+    clusters = Clusters(
+        [
+            _managed(one, _pue(one, time_zone, settle_lag_s, ledger, clock))
+            for one in config.clusters
+        ]
+    )
     chains = {zone.name: build_chain(zone, clock) for zone in config.zones}
     infos = {name: chain.infos for name, chain in chains.items()}
     grid = Grid(ledger.archive, infos, settle_lag_s)
@@ -89,6 +98,7 @@ def build(config: SiteConfig) -> Application:
     )
     works = {
         "intensity": fetch.run,
+        **({"pue": FetchPue(readers, ledger, clock).run} if readers else {}),
         "adopt": lambda: f"{adopt.run()} jobs pending or active",
         "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()} moved",
         "settle": settle.run,
@@ -105,7 +115,8 @@ def build(config: SiteConfig) -> Application:
     backend = ServiceBackend(
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
         TakeReadings(clusters, ledger, clock), quotas,
-        Advice(ledger, predict, quotas, clock, time_zone), views, statements, clock,
+        Advice(ledger, predict, quotas, clock, time_zone), views, statements,
+        Audits(clusters, ledger, clock), clock,
     )  # fmt: skip
     return Application(
         ledger=ledger,
@@ -127,7 +138,7 @@ def _prepare_state(config: SiteConfig) -> None:
         ) from None
 
 
-def _managed(cluster: ClusterConfig) -> ManagedCluster:
+def _managed(cluster: ClusterConfig, pue: Pue) -> ManagedCluster:
     slurm = cluster.slurm
     return ManagedCluster(
         cluster=CommandLineCluster(
@@ -138,12 +149,33 @@ def _managed(cluster: ClusterConfig) -> ManagedCluster:
             max_calls_per_s=slurm.max_calls_per_s,
         ),
         zone=cluster.zone,
-        pue_ppm=cluster.pue_ppm,
-        node_classes=tuple(
-            NodeClass(nodes=one.nodes, cpus=one.cpus, idle_w=one.idle_w, max_w=one.max_w)
-            for one in cluster.nodes
-        ),
+        pue=pue,
+        embodied=_embodied(cluster),
+        node_classes=tuple(one.compiled() for one in cluster.nodes),
     )
+
+
+def _pue(
+    cluster: ClusterConfig, time_zone: str, settle_lag_s: int, ledger: Ledger, clock: Clock
+) -> Pue:
+    """The PUE that the cluster's configuration declares or points at."""
+    pue = cluster.pue
+    if pue.constant_ppm is not None:
+        return ConstantPue(pue_ppm=pue.constant_ppm)
+    if pue.fallback_ppm is not None:
+        return ArchivedPue(cluster.name, ledger.pues, pue.fallback_ppm, settle_lag_s, clock)
+    table = [Since(day=one.since, pue_ppm=one.pue_ppm) for one in pue.table]
+    return TablePue(table, time_zone, clock)
+
+
+def _embodied(cluster: ClusterConfig) -> Embodied | None:
+    """What making the nodes emitted, as far as it is declared."""
+    declared = [
+        EmbodiedNodes(nodes=one.nodes, mg=one.embodied_mg, lifetime_s=one.lifetime_s)
+        for one in cluster.nodes
+        if one.embodied_mg is not None and one.lifetime_s is not None
+    ]
+    return Embodied(declared) if declared else None
 
 
 def _policy(config: SiteConfig) -> DelayPolicy:

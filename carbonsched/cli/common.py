@@ -60,8 +60,8 @@ def add_table_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--json", action="store_true", help="the daemon's answer as JSON")
 
 
-def connect() -> Daemon:
-    """The site's daemon, asked as this process's user.
+def connect(timeout_s: float = 10.0) -> Daemon:
+    """The site's daemon, asked as this process's user; each answer may take ``timeout_s``.
 
     Raises:
         ConfigError: no site file.
@@ -72,7 +72,7 @@ def connect() -> Daemon:
     from carbonsched.transport.munge import Munge
 
     site = load_site()
-    return Client(site.daemon_url, Munge(site.munge_socket))
+    return Client(site.daemon_url, Munge(site.munge_socket), timeout_s)
 
 
 def guarded(name: str, work: Callable[[], int]) -> int:

@@ -17,6 +17,7 @@ _COMMANDS = {
     "tick": "run one of the daemon's ticks once, now",
     "agent": "run a node's agent: meter, attribute, deliver",
     "quota": "show budgets, grant more",
+    "audit": "does a period add up: measured = jobs + idle + system + unclaimed",
     "simulate": "replay a trace of jobs against recorded intensities and forecasts",
 }
 _EXAMPLE = """examples:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from carbonsched.cli.options import add_config_option
 
-_TICKS = ("intensity", "adopt", "plan", "settle", "quota", "housekeeping")
+_TICKS = ("intensity", "pue", "adopt", "plan", "settle", "quota", "housekeeping")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

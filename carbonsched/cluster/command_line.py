@@ -17,7 +17,12 @@ from carbonsched.ports import Node
 
 MAX_NOTE = 1024
 _IDS_A_CALL = 1000
+_INVALID_FIELD = "invalid field"  # sacct's word on a field that it does not have
 _MOVED = ": No error"  # scontrol's word on the tasks of an array that it did move
+
+
+class _UnknownFieldError(ClusterError):
+    """This sacct does not know a field that was asked for."""
 
 
 class CommandLineCluster:
@@ -41,6 +46,7 @@ class CommandLineCluster:
         self._commands = SlurmCommands(bin_dir, conf, timeout_s, TokenBucket(max_calls_per_s))
         self._now = now
         self._writes_json = True
+        self._tells_energy = True
 
     @property
     def name(self) -> str:
@@ -73,9 +79,9 @@ class CommandLineCluster:
         """
         delimiter = new_delimiter()
         window = ("-S", history.format_time(since_at), "-E", history.format_time(until_at))
-        text = self._sacct(history.FIELDS, delimiter, *window)
-        ids = history.job_ids(text, history.FIELDS, delimiter)
-        return history.read_history(self._name, text, delimiter, self._restarts(ids))
+        text, fields = self._jobs_of_database(delimiter, *window)
+        ids = history.job_ids(text, fields, delimiter)
+        return history.read_history(self._name, text, delimiter, self._restarts(ids), fields)
 
     def runs(self, job_ids: Sequence[int]) -> Sequence[Job]:
         """All that the database knows of these ids, whenever it was.
@@ -87,9 +93,9 @@ class CommandLineCluster:
         for first in range(0, len(job_ids), _IDS_A_CALL):
             some = ",".join(str(one) for one in job_ids[first : first + _IDS_A_CALL])
             delimiter = new_delimiter()
-            text = self._sacct(history.FIELDS, delimiter, "-j", some)
-            counts = history.count_restarts(history.read_runs(text, delimiter, history.FIELDS))
-            found += history.read_history(self._name, text, delimiter, counts)
+            text, fields = self._jobs_of_database(delimiter, "-j", some)
+            counts = history.count_restarts(history.read_runs(text, delimiter, fields))
+            found += history.read_history(self._name, text, delimiter, counts, fields)
         return found
 
     def nodes(self) -> Sequence[Node]:
@@ -152,6 +158,15 @@ class CommandLineCluster:
             runs.extend(history.read_runs(text, delimiter))
         return history.count_restarts(runs)
 
+    def _jobs_of_database(self, delimiter: str, *words: str) -> tuple[str, tuple[str, ...]]:
+        """Rows of jobs and their fields: with Slurm's own energy unless this sacct has none."""
+        if self._tells_energy:
+            fields = (*history.FIELDS, history.ENERGY)
+            with contextlib.suppress(_UnknownFieldError):
+                return self._sacct(fields, delimiter, *words), fields
+            self._tells_energy = False
+        return self._sacct(history.FIELDS, delimiter, *words), history.FIELDS
+
     def _sacct(self, fields: Sequence[str], delimiter: str, *words: str) -> str:
         answer = self._commands.ask_accounting(
             "sacct",
@@ -165,6 +180,8 @@ class CommandLineCluster:
             f"--cluster={self._name}",
             *words,
         )
+        if answer.status != 0 and _INVALID_FIELD in answer.complaint.lower():
+            raise _UnknownFieldError(f"sacct: {first_line(answer.complaint)}")
         _check("sacct", answer)
         return answer.output
 

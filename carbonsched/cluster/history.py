@@ -12,6 +12,7 @@ from carbonsched.cluster.users import user_name
 from carbonsched.cluster.values import count_tasks as count_array_tasks
 from carbonsched.cluster.values import instant_at, limit_of_minutes_s, state, tres, whole
 from carbonsched.errors import ClusterError
+from carbonsched.model.energy import MAX_WHOLE
 from carbonsched.model.job import ACTIVE_STATES, PENDING_STATES, Job, JobKey
 
 FIELDS = (
@@ -37,6 +38,8 @@ FIELDS = (
     "Comment",
     "AdminComment",
 )
+ENERGY = "ConsumedEnergyRaw"
+"""Joules of the whole nodes, where the cluster collects them (``AcctGatherEnergyType``)."""
 # A run that follows one in these states is a restart of the same job.
 _REQUEUED = frozenset({"REQUEUED", "PREEMPTED", "NODE_FAIL", "REVOKED", "BOOT_FAIL"})
 # slurmctld lets an ended job be requeued while it still knows it (MinJobAge, five minutes); a run
@@ -101,15 +104,21 @@ def count_restarts(runs: Iterable[Run]) -> dict[tuple[int, int], int]:
 
 
 def read_history(
-    cluster: str, text: str, delimiter: str, restarts: dict[tuple[int, int], int]
+    cluster: str,
+    text: str,
+    delimiter: str,
+    restarts: dict[tuple[int, int], int],
+    names: Sequence[str] = FIELDS,
 ) -> list[Job]:
-    """Rows of :data:`FIELDS`, with the restart counts of :func:`count_restarts`.
+    """Rows of :data:`FIELDS`, perhaps with :data:`ENERGY`, and the restart counts of their runs.
+
+    :func:`count_restarts` gives those.
 
     Raises:
         ClusterError: it is not what was asked for.
     """
     try:
-        records = read_records(text, FIELDS, delimiter)
+        records = read_records(text, names, delimiter)
         return [job for record in records if (job := _job(cluster, record, restarts)) is not None]
     except ValueError as error:
         raise ClusterError(f"sacct answered something unexpected: {error}") from None
@@ -169,7 +178,17 @@ def _job(cluster: str, record: dict[str, str], restarts: dict[tuple[int, int], i
         array_task=array_task,
         het_job_id=_het_job_id(record["JobID"]),
         tasks=count_array_tasks(array_task) if pending and array_task else 1,
+        slurm_energy_j=_energy_j(record.get(ENERGY, "")) if ended else None,
     )
+
+
+def _energy_j(text: str) -> int | None:
+    """Joules; ``None`` where none are told, for 0 is what a cluster says that collects none.
+
+    What no job can have used is none either: Slurm writes its NO_VAL64, or a counter that wrapped.
+    """
+    joules = whole(text)
+    return joules if joules is not None and 0 < joules <= MAX_WHOLE else None
 
 
 def _array(shown: str) -> tuple[int | None, str | None]:

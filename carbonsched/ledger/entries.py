@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from carbonsched.ledger.database import LedgerFile
 from carbonsched.ledger.jobs import KEY_MATCH
-from carbonsched.model.energy import Quality
+from carbonsched.model.energy import Domain, Quality
 from carbonsched.model.entry import EntryKind, LedgerEntry
 from carbonsched.model.job import JobKey
 from carbonsched.model.quota import Balance, Period, Subject
@@ -22,8 +23,12 @@ _COLUMN = {"user": "user", "account": "account"}
 class Settlement:
     """One job's figures as last settled; derived from readings, intensities and entries.
 
-    ``mg_per_kwh`` is the energy-weighted mean intensity. ``final`` says that only a revision can
-    change it; ``provisional`` that some intensity was forecast, static or still unknown.
+    ``mg_per_kwh`` and ``pue_ppm`` are energy-weighted means; a PUE of 0 is not known, and
+    ``pue_source`` says whose word it is. ``final`` says that only a revision can change it;
+    ``provisional`` that some intensity was forecast, static or still unknown. ``domains`` divides
+    ``energy_j`` by part of the node and adds up to it where the agents tell. ``embodied_mg`` is the
+    share in the making of the nodes, ``None`` where that is not declared. ``why`` says why the
+    quality is not the best, ``method`` by which rules readings were counted.
     """
 
     key: JobKey
@@ -40,6 +45,12 @@ class Settlement:
     saved_mg: int | None
     baseline_at: int | None
     cpu_ms: int
+    embodied_mg: int | None = None
+    uncertainty_j: int = 0
+    domains: Mapping[Domain, int] = field(default_factory=dict)
+    pue_source: str = ""
+    why: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,14 +180,19 @@ class EntryTable:
         row = asdict(settlement)
         row.update(row.pop("key"))
         row["sources"] = json.dumps(list(settlement.sources))
+        row["domains"] = json.dumps(settlement.domains)
         row["provisional"], row["final"] = int(settlement.provisional), int(settlement.final)
         self._file.replace("settlements", [row])
 
     def reopen(self, cluster: str, job_id: int, restarts: int) -> None:
-        """Let a job be settled again: a reading of it has come late."""
+        """Let a job be settled again: a reading of it has come late.
+
+        An agent that found a job without its prolog does not know its restarts and says 0, so such
+        a reading may be any run's.
+        """
         self._file.change(
             "UPDATE settlements SET final = 0 WHERE cluster = :cluster AND job_id = :job_id"
-            " AND restarts = :restarts AND final = 1",
+            " AND (restarts = :restarts OR :restarts = 0) AND final = 1",
             cluster=cluster,
             job_id=job_id,
             restarts=restarts,
@@ -189,9 +205,15 @@ class EntryTable:
             return None
         fields = {name: row[name] for name in Settlement.__dataclass_fields__ if name != "key"}
         fields["sources"] = tuple(json.loads(row["sources"]))
+        fields["domains"] = read_domains(row["domains"])
         fields["quality"] = Quality(row["quality"])
         fields["provisional"], fields["final"] = bool(row["provisional"]), bool(row["final"])
         return Settlement(key=key, **fields)
+
+
+def read_domains(text: str) -> dict[Domain, int]:
+    """Joules by part of the node, as the ledger keeps them."""
+    return {Domain(name): energy_j for name, energy_j in json.loads(text).items()}
 
 
 def release_or_reserve(mg: int) -> EntryKind:

@@ -114,7 +114,7 @@ class JobTable:
         runs = []
         for row in rows:
             metered_j, quality, final = (row.pop(n) for n in ("metered_j", "quality", "final"))
-            whole = final and quality in ("measured", "modelled")
+            whole = final and quality in ("measured", "sampled", "modelled")
             runs.append((_known(row).job, metered_j if whole else None))
         return runs
 
@@ -128,6 +128,15 @@ class JobTable:
             cluster=cluster,
         )
         return [_known(row) for row in rows]
+
+    def runs(self, cluster: str, job_id: int) -> list[Job]:
+        """Every run under a job id, in the order of submission."""
+        rows = self._file.rows(
+            "SELECT * FROM jobs WHERE cluster = :cluster AND job_id = :job_id"
+            " ORDER BY submitted_at, restarts",
+            cluster=cluster, job_id=job_id,
+        )  # fmt: skip
+        return [_known(row).job for row in rows]
 
     def latest_run(self, cluster: str, job_id: int) -> KnownJob | None:
         """The newest run under a job id."""

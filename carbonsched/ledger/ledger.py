@@ -6,10 +6,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from carbonsched.ledger.archive import Archive
+from carbonsched.ledger.audits import AuditTable
 from carbonsched.ledger.database import LedgerFile
 from carbonsched.ledger.entries import EntryTable
 from carbonsched.ledger.jobs import JobTable
 from carbonsched.ledger.plans import PlanTable
+from carbonsched.ledger.pues import PueTable
 from carbonsched.ledger.readings import ReadingTable
 
 
@@ -27,6 +29,8 @@ class Ledger:
         self.archive = Archive(self._file)
         self.plans = PlanTable(self._file)
         self.entries = EntryTable(self._file)
+        self.pues = PueTable(self._file)
+        self.audits = AuditTable(self._file)
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing over every table."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from carbonsched.ledger.database import LedgerFile
-from carbonsched.model.energy import EnergySegment, EpochRecord, Quality
+from carbonsched.ledger.entries import read_domains
+from carbonsched.model.energy import Domain, EnergyPart, EnergySegment, EpochRecord, Quality
 from carbonsched.model.job import JobKey
 
 
@@ -22,7 +25,10 @@ class Receipt(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReading:
-    """A job's part of one segment."""
+    """A job's part of one segment, with the fields of :class:`EnergyPart`.
+
+    ``unclaimed_j`` is what was cut from it because it lies beyond Slurm's record of the job.
+    """
 
     node: str
     start_at: int
@@ -32,6 +38,18 @@ class JobReading:
     present_ms: int
     quality: Quality
     meter: str
+    restarts: int = 0
+    node_ms: int = 0
+    uncertainty_j: int = 0
+    domains: Mapping[Domain, int] = field(default_factory=dict)
+    unclaimed_j: int = 0
+
+
+_PART = (
+    "node, start_at, end_at, energy_j, cpu_ms, present_ms, node_ms, uncertainty_j, domains,"
+    " restarts, COALESCE(parts.quality, segments.quality) AS quality, meter"
+)
+_LATER: dict[str, Any] = {"node_ms": 0, "quality": None, "uncertainty_j": 0, "domains": {}}
 
 
 class ReadingTable:
@@ -42,7 +60,7 @@ class ReadingTable:
 
     def add_segment(self, segment: EnergySegment, now: int) -> Receipt:
         """Store a segment unless it, or another that overlaps it on its node, is there."""
-        digest = hashlib.sha256(json.dumps(segment.to_wire(), sort_keys=True).encode()).hexdigest()
+        digest = _digest(segment)
         with self._file.transaction():
             there = self._file.rows(
                 "SELECT digest FROM segments WHERE cluster = :cluster AND node = :node"
@@ -61,24 +79,28 @@ class ReadingTable:
         self._file.insert("segments", [row | {"digest": digest, "received_at": now}])
         found = self._file.row("SELECT last_insert_rowid() AS id")
         identity = {"segment_id": (found or {})["id"], "cluster": segment.cluster}
-        self._file.insert("parts", [asdict(part) | identity for part in segment.parts])
+        self._file.insert("parts", [_row(part) | identity for part in segment.parts])
 
     def add_epoch(self, record: EpochRecord, now: int) -> Receipt:
         """Store an epoch unless it is there."""
         added = self._file.insert_new("epochs", [asdict(record) | {"received_at": now}])
         return Receipt.ACCEPTED if added else Receipt.DUPLICATE
 
-    def of_job(self, key: JobKey, since_at: int, until_at: int) -> list[JobReading]:
-        """A job's parts of segments that touch ``[since_at, until_at)``, in time order."""
+    def of_job(
+        self, cluster: str, job_id: int, restarts: set[int], since_at: int, until_at: int
+    ) -> list[JobReading]:
+        """Parts under a job id and restart counts of segments that touch ``[since_at, until_at)``.
+
+        They come in time order.
+        """
+        counts = ", ".join(str(int(one)) for one in sorted(restarts))
         rows = self._file.rows(
-            "SELECT node, start_at, end_at, energy_j, cpu_ms, present_ms, quality, meter"
-            " FROM parts JOIN segments ON segments.id = parts.segment_id"
-            " WHERE parts.cluster = :cluster AND job_id = :job_id AND restarts = :restarts"
-            " AND start_at < :until_at AND end_at > :since_at ORDER BY start_at, node",
-            cluster=key.cluster, job_id=key.job_id, restarts=key.restarts,
-            since_at=since_at, until_at=until_at,
+            f"SELECT {_PART} FROM parts JOIN segments ON segments.id = parts.segment_id"
+            f" WHERE parts.cluster = :cluster AND job_id = :job_id AND restarts IN ({counts})"
+            " AND start_at < :until_at AND end_at > :since_at ORDER BY start_at, node, restarts",
+            cluster=cluster, job_id=job_id, since_at=since_at, until_at=until_at,
         )  # fmt: skip
-        return [JobReading(**row | {"quality": Quality(row["quality"])}) for row in rows]
+        return [read_part(row) for row in rows]
 
     def epochs_of(self, key: JobKey, since_at: int) -> list[EpochRecord]:
         """A job's epochs since an instant, by number."""
@@ -99,3 +121,27 @@ class ReadingTable:
             cluster=cluster, since_at=since_at, until_at=until_at,
         )  # fmt: skip
         return {row["kind"]: row["energy_j"] for row in rows}
+
+
+def read_part(row: dict[str, Any]) -> JobReading:
+    """A row of a part and its segment."""
+    domains = read_domains(row["domains"])
+    return JobReading(**row | {"quality": Quality(row["quality"]), "domains": domains})
+
+
+def _row(part: EnergyPart) -> dict[str, Any]:
+    return asdict(part) | {"domains": json.dumps(part.domains)}
+
+
+def _digest(segment: EnergySegment) -> str:
+    """The digest of a segment's content, the same from every version of the agent.
+
+    Fields that came later are left out where they tell nothing, so that a segment stored before
+    they were known is still the same when it is sent again.
+    """
+    wire = segment.to_wire()
+    wire["parts"] = [
+        {name: value for name, value in part.items() if name not in _LATER or value != _LATER[name]}
+        for part in wire["parts"]
+    ]
+    return hashlib.sha256(json.dumps(wire, sort_keys=True).encode()).hexdigest()

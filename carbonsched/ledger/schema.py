@@ -153,3 +153,38 @@ def m0001_initial(db: Database) -> None:
     """Jobs, readings, intensities, predictions, plans, entries, grants, settlements."""
     for statement in _INITIAL:
         db.conn.execute(statement)
+
+
+_METERING = (
+    "ALTER TABLE jobs ADD COLUMN slurm_energy_j INTEGER",
+    "ALTER TABLE parts ADD COLUMN node_ms INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE parts ADD COLUMN quality TEXT",
+    "ALTER TABLE parts ADD COLUMN uncertainty_j INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE parts ADD COLUMN domains TEXT NOT NULL DEFAULT '{}'",
+    "CREATE INDEX segments_by_start ON segments (cluster, start_at)",
+    "ALTER TABLE settlements ADD COLUMN embodied_mg INTEGER",
+    "ALTER TABLE settlements ADD COLUMN uncertainty_j INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE settlements ADD COLUMN domains TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE settlements ADD COLUMN pue_source TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE settlements ADD COLUMN why TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE settlements ADD COLUMN method TEXT NOT NULL DEFAULT 'settle/1'",
+    """
+    CREATE TABLE pues (
+      cluster TEXT NOT NULL, start_at INTEGER NOT NULL, end_at INTEGER NOT NULL,
+      pue_ppm INTEGER NOT NULL, source TEXT NOT NULL, fetched_at INTEGER NOT NULL,
+      PRIMARY KEY (cluster, start_at, end_at, fetched_at), CHECK (end_at > start_at)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX pues_by_end ON pues (cluster, end_at)",
+)
+
+
+@migrations()
+def m0002_metering(db: Database) -> None:
+    """Parts by domain with a quality of their own; PUE over time; what Slurm itself metered.
+
+    What is there keeps its meaning: a part without a quality of its own has its segment's, and
+    ``{}`` says that its domains were not told.
+    """
+    for statement in _METERING:
+        db.conn.execute(statement)

@@ -33,6 +33,8 @@ class Job:
 
     ``None`` means that Slurm did not say or that it does not apply: never zero. For a pending
     array ``job_id`` is the array's and ``tasks`` counts what is still pending under it.
+    ``slurm_energy_j`` is what Slurm's own accounting of energy says of the job: a cross-check, for
+    it counts whole nodes, and never what is charged.
     """
 
     key: JobKey
@@ -57,6 +59,7 @@ class Job:
     array_task: str | None = None
     het_job_id: int | None = None
     tasks: int = 1
+    slurm_energy_j: int | None = None
 
     def __post_init__(self) -> None:
         if self.started_at is not None and self.ended_at is not None:

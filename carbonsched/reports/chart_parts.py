@@ -16,6 +16,7 @@ CLEAN_TO_DIRTY = (
 )  # fmt: skip
 QUALITY_COLOURS = {
     "measured": "#12836f",
+    "sampled": "#62ab8c",
     "partial": "#d1b04a",
     "modelled": "#c67a2e",
     "missing": "#8a8f98",

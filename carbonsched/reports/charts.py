@@ -52,7 +52,7 @@ def by_day(document: ReportDocument) -> Figure | None:
 
 
 def quality_shares(document: ReportDocument) -> Figure | None:
-    """One bar: how much of the jobs' node time was measured, partial, modelled, missing."""
+    """One bar: how much of the jobs' node time was measured, sampled, partial and so on."""
     shares = document["quality"]
     if not any(one["share_pct"] > 0 for one in shares):
         return None

@@ -66,22 +66,43 @@ class QueueDocument(TypedDict):
     jobs: list[QueueJob]
 
 
+class DomainsDocument(TypedDict, total=False):
+    """Joules by part of the node; a part that is not there was not told."""
+
+    cpu: int
+    memory: int
+    gpu: int
+    node: int
+    rest: int
+
+
 class EvidenceRow(TypedDict):
-    """One node's segment as far as it was this job's; ``mg`` is exact, as a decimal string."""
+    """One node's segment as far as it was this job's; ``mg`` is exact, as a decimal string.
+
+    ``unclaimed_j`` is what was cut off as beyond Slurm's record of the job, not in ``energy_j``.
+    """
 
     node: str
     start_at: int
     end_at: int
     energy_j: int
+    domains: DomainsDocument
+    uncertainty_j: int
+    unclaimed_j: int
     quality: str
     meter: str
     g_per_kwh: float | None
     provider: str | None
+    pue: float | None
     mg: str | None
 
 
 class JobCore(TypedDict):
-    """A job in the ledger. ``g_per_kwh`` is the energy-weighted mean intensity it met."""
+    """A job in the ledger. ``g_per_kwh`` and ``pue`` are energy-weighted means of what it met.
+
+    ``domains`` divides ``energy_j`` as far as agents tell; ``embodied_mg`` is no part of ``mg``;
+    ``why`` says why ``quality`` is not the best.
+    """
 
     cluster: str
     job_id: int
@@ -108,8 +129,13 @@ class JobCore(TypedDict):
     coverage: float | None
     g_per_kwh: float | None
     pue: float | None
+    pue_source: str
     sources: list[str]
     saved_mg: int | None
+    domains: DomainsDocument
+    uncertainty_j: int | None
+    embodied_mg: int | None
+    why: str
 
 
 class JobRow(JobCore, total=False):
@@ -142,13 +168,22 @@ class PeriodDocument(TypedDict):
 
 
 class Totals(TypedDict):
-    """A month's sums; ``provisional_mg`` is the part of ``mg`` that may still change."""
+    """A month's sums; ``provisional_mg`` is the part of ``mg`` that may still change.
+
+    ``embodied_mg`` (of ``embodied_jobs``) is no part of ``mg``; ``None`` where no node's is
+    declared. ``modelled_j`` is the energy of jobs of which a part was modelled, ``uncertainty_j``
+    its standard deviation.
+    """
 
     jobs: int
     energy_j: int
     mg: int
     provisional_mg: int
     saved_mg: int | None
+    embodied_mg: int | None
+    embodied_jobs: int
+    modelled_j: int
+    uncertainty_j: int
     deferred_jobs: int
     cpu_s: int
     elapsed_s: int
@@ -209,8 +244,19 @@ class Car(TypedDict):
     year: int
 
 
+class PueDocument(TypedDict):
+    """The lowest and highest mean PUE of a job, and whose word they are."""
+
+    low: float
+    high: float
+    sources: list[str]
+
+
 class ReportDocument(TypedDict):
-    """``GET /v1/report``."""
+    """``GET /v1/report``.
+
+    ``domains`` sums up what agents tell by part of the node: perhaps less than the whole energy.
+    """
 
     site: str
     subject: Named
@@ -218,6 +264,8 @@ class ReportDocument(TypedDict):
     generated_at: int
     totals: Totals
     quality: list[QualityShare]
+    domains: DomainsDocument
+    pue: PueDocument | None
     days: list[DaySum]
     accounts: list[GroupSum]
     campaigns: list[GroupSum]

@@ -13,7 +13,7 @@ from carbonsched.units import format_duration, format_energy, format_mass
 DEFAULT = "JobID,JobName,State,Elapsed,Energy,CO2,g/kWh,Quality,Saved"
 PROVISIONAL = "~"
 PROVISIONAL_NOTE = "~ provisional: readings or the grid's final figures are still to come"
-_QUALITY_TINT = {"missing": "red", "partial": "yellow", "modelled": "yellow"}
+QUALITY_TINT = {"missing": "red", "partial": "yellow", "modelled": "yellow"}
 
 
 def shown_mass(job: JobRow) -> str:
@@ -61,6 +61,24 @@ def _quality(job: JobRow) -> str | None:
     return None if job["started_at"] is None else job["quality"]
 
 
+def _domain(name: str, of: Callable[[JobRow], int | None]) -> Field[JobRow]:
+    return _figure(name, f"{name}_J", lambda job: format_energy(of(job)), of)
+
+
+def _other_j(job: JobRow) -> int | None:
+    """What is neither CPUs' nor memory's nor GPUs', or was not told apart."""
+    if job["energy_j"] is None or not job["domains"]:
+        return None
+    domains = job["domains"]
+    known_j = domains.get("cpu", 0) + domains.get("memory", 0) + domains.get("gpu", 0)
+    return job["energy_j"] - known_j
+
+
+def _uncertainty(job: JobRow) -> str:
+    joules = job["uncertainty_j"]
+    return "-" if joules is None else f"± {format_energy(joules)}"
+
+
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
@@ -84,7 +102,7 @@ FIELDS: tuple[Field[JobRow], ...] = (
             lambda job: _number(job["g_per_kwh"], 0), lambda job: job["g_per_kwh"]),
     Field(name="Quality", title="Quality", raw_name="Quality",
           shown=lambda job, _: _quality(job) or "-", raw=lambda job, _: _quality(job),
-          tint=lambda job: _QUALITY_TINT.get(_quality(job) or "", "")),
+          tint=lambda job: QUALITY_TINT.get(_quality(job) or "", "")),
     _figure("Saved", "Saved_mg",
             lambda job: format_mass(job["saved_mg"]), lambda job: job["saved_mg"],
             lambda job: "green" if (job["saved_mg"] or 0) > 0 else ""),
@@ -105,6 +123,14 @@ FIELDS: tuple[Field[JobRow], ...] = (
     _figure("Coverage", "Coverage",
             lambda job: _percent(job["coverage"]), lambda job: job["coverage"]),
     _figure("PUE", "PUE", lambda job: _number(job["pue"], 3), lambda job: job["pue"]),
+    _domain("CPUEnergy", lambda job: job["domains"].get("cpu")),
+    _domain("MemEnergy", lambda job: job["domains"].get("memory")),
+    _domain("GPUEnergy", lambda job: job["domains"].get("gpu")),
+    _domain("OtherEnergy", _other_j),
+    _figure("Uncertainty", "Uncertainty_J", _uncertainty, lambda job: job["uncertainty_j"]),
+    _figure("Embodied", "Embodied_mg",
+            lambda job: format_mass(job["embodied_mg"]), lambda job: job["embodied_mg"]),
+    _text("Why", "Why", lambda job: job["why"], floor=10),
     _figure("Provisional", "Provisional", lambda job: "yes" if job["provisional"] else "no",
             lambda job: int(job["provisional"])),
     _text("Source", "Source", lambda job: "; ".join(job["sources"]), floor=10),

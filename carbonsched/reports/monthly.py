@@ -13,13 +13,23 @@ from carbonsched.reports.documents import (
     ReportDocument,
 )
 from carbonsched.reports.moments import local, zone_named
+from carbonsched.units import format_energy
 
 QUALITY_WORDS = {
-    "measured": "read from the nodes' meters",
-    "partial": "from meters of some parts",
+    "measured": "energy counters of the nodes",
+    "sampled": "power readings, added up",
+    "partial": "metered, but not all of it",
     "modelled": "from a model of power",
     "missing": "not metered: in no sum",
 }
+DOMAIN_WORDS = {
+    "cpu": "processors",
+    "memory": "memory",
+    "gpu": "GPUs",
+    "node": "nodes as a whole",
+    "rest": "rest of the nodes: supplies, fans, network",
+}
+UNTOLD = "not told by part"
 EMPTY = "No jobs of {who} ran in {month}, so there is nothing to report."
 
 
@@ -71,6 +81,54 @@ def decimals(value: int, per_unit: int, digits: int) -> str:
     sign = "-" if value < 0 and scaled else ""
     whole, rest = divmod(scaled, scale)
     return f"{sign}{grouped(whole)}.{rest:0{digits}d}"
+
+
+def uncertainty_words(document: ReportDocument) -> str:
+    """``1.20 kWh ± 240 Wh``: the energy of jobs with a modelled part; empty where there is none."""
+    totals = document["totals"]
+    if not totals["modelled_j"]:
+        return ""
+    return f"{format_energy(totals['modelled_j'])} ± {format_energy(totals['uncertainty_j'])}"
+
+
+def embodied_words(document: ReportDocument) -> str:
+    """What the embodied carbon is of, beside its mass."""
+    totals = document["totals"]
+    some = totals["embodied_jobs"] < totals["jobs"]
+    of = f" of {totals['embodied_jobs']} of {totals['jobs']} jobs" if some else ""
+    return f"making the nodes{of}; in no sum"
+
+
+def pue_words(document: ReportDocument) -> str:
+    """``1.18 to 1.24``, or the one number; empty where none is known."""
+    pue = document["pue"]
+    if pue is None:
+        return ""
+    low, high = (f"{one:.4g}" for one in (pue["low"], pue["high"]))
+    return low if low == high else f"{low} to {high}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePart:
+    """A part of the nodes with its energy; ``name`` is the document's, empty for the untold."""
+
+    name: str
+    words: str
+    energy_j: int
+
+
+def node_parts(document: ReportDocument) -> list[NodePart]:
+    """The energy by part of the node, adding up to the total; none where nobody tells."""
+    told: dict[str, int] = {**document["domains"]}  # type: ignore[dict-item]  # whole numbers
+    parts = [
+        NodePart(name=name, words=words, energy_j=told[name])
+        for name, words in DOMAIN_WORDS.items()
+        if told.get(name)
+    ]
+    left_j = document["totals"]["energy_j"] - sum(part.energy_j for part in parts)
+    if parts and left_j > 0:
+        parts.append(NodePart(name="", words=UNTOLD, energy_j=left_j))
+    return parts
 
 
 def saved_unknown_words(document: ReportDocument) -> str:

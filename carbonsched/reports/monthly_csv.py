@@ -5,16 +5,21 @@ from __future__ import annotations
 import csv
 import io
 
-from carbonsched.reports.documents import JobRow, ReportDocument
+from carbonsched.reports.documents import DomainsDocument, JobRow, ReportDocument
 from carbonsched.reports.moments import local, zone_named
+from carbonsched.reports.monthly import node_parts
 from carbonsched.reports.terminal import clean
 
 COLUMNS = (
     "section", "name", "job_id", "user", "account", "campaign", "state", "start", "end",
     "jobs", "elapsed_s", "energy_j", "mg", "provisional_mg", "saved_mg", "g_per_kwh", "pue",
-    "quality", "coverage", "share_pct", "source",
+    "quality", "coverage", "share_pct", "source", "uncertainty_j", "embodied_mg", "cpu_j",
+    "memory_j", "gpu_j", "node_j", "rest_j", "pue_source",
 )  # fmt: skip
-"""``section``: report, total, quality, day, account, campaign, job, quota or car."""
+"""``section``: report, total, quality, domain, pue, day, account, campaign, job, quota or car.
+
+New columns come last, so that what reads the old ones by their place goes on doing so.
+"""
 
 _FORMULA = ("=", "+", "-", "@")
 Value = str | int | float | None
@@ -55,8 +60,18 @@ def _rows(document: ReportDocument) -> list[dict[str, Value]]:
             **span,
             **{
                 key: totals[key]
-                for key in ("jobs", "elapsed_s", "energy_j", "mg", "provisional_mg", "saved_mg")
+                for key in (
+                    "jobs",
+                    "elapsed_s",
+                    "energy_j",
+                    "mg",
+                    "provisional_mg",
+                    "saved_mg",
+                    "uncertainty_j",
+                    "embodied_mg",
+                )
             },
+            **_domains(document["domains"]),
         },
     ]
     rows += [
@@ -64,6 +79,15 @@ def _rows(document: ReportDocument) -> list[dict[str, Value]]:
          "energy_j": one["energy_j"], "share_pct": one["share_pct"]}
         for one in document["quality"]
     ]  # fmt: skip
+    rows += [
+        {"section": "domain", "name": part.name or "(not told)", "energy_j": part.energy_j}
+        for part in node_parts(document)
+    ]
+    if (pue := document["pue"]) is not None:
+        rows += [
+            {"section": "pue", "name": name, "pue": value, "pue_source": "; ".join(pue["sources"])}
+            for name, value in (("lowest", pue["low"]), ("highest", pue["high"]))
+        ]
     rows += [
         {"section": "day", "name": one["date"], "jobs": one["jobs"],
          "energy_j": one["energy_j"], "mg": one["mg"]}
@@ -111,6 +135,20 @@ def _job(job: JobRow, document: ReportDocument) -> dict[str, Value]:
         "quality": job["quality"],
         "coverage": job["coverage"],
         "source": "; ".join(job["sources"]),
+        "uncertainty_j": job["uncertainty_j"],
+        "embodied_mg": job["embodied_mg"],
+        "pue_source": job["pue_source"],
+        **_domains(job["domains"]),
+    }
+
+
+def _domains(domains: DomainsDocument) -> dict[str, Value]:
+    return {
+        "cpu_j": domains.get("cpu"),
+        "memory_j": domains.get("memory"),
+        "gpu_j": domains.get("gpu"),
+        "node_j": domains.get("node"),
+        "rest_j": domains.get("rest"),
     }
 
 

@@ -25,17 +25,21 @@ from carbonsched.reports.monthly import (
     decimals,
     disagreements,
     distance,
+    embodied_words,
     empty_words,
     grid_mean,
     grouped,
     is_empty,
     met_words,
     month_words,
+    node_parts,
     per_hundred,
+    pue_words,
     range_words,
     saved_unknown_words,
     share,
     subject_words,
+    uncertainty_words,
 )
 from carbonsched.reports.terminal import clean
 from carbonsched.units import J_PER_KWH, MG_PER_G, format_duration, format_energy, format_mass
@@ -106,6 +110,10 @@ def _environment(document: ReportDocument) -> Environment:
         quality_words=QUALITY_WORDS,
         quality_colours=QUALITY_COLOURS,
         share=share,
+        embodied=embodied_words(document),
+        modelled=uncertainty_words(document),
+        pue=pue_words(document),
+        node_parts=node_parts(document),
     )
     return environment
 

@@ -12,12 +12,15 @@ from carbonsched.reports.monthly import (
     decimals,
     disagreements,
     distance,
+    embodied_words,
     empty_words,
     grouped,
     is_empty,
     met_words,
     month_words,
+    node_parts,
     per_hundred,
+    pue_words,
     range_words,
     saved_unknown_words,
     share,
@@ -43,6 +46,7 @@ def statement_text(document: ReportDocument, screen: Screen) -> list[str]:
     lines += _totals(document)
     lines += _quota(document["quota"], document, page)
     lines += _quality(document, page)
+    lines += _node_parts(document, page)
     lines += _groups("Account", document["accounts"], document["totals"]["mg"], page)
     lines += _groups("Campaign", document["campaigns"], document["totals"]["mg"], page)
     lines += _largest(document, page)
@@ -68,8 +72,13 @@ def _totals(document: ReportDocument) -> list[str]:
     mg = totals["mg"]
     lines = [
         _line("Energy", format_energy(totals["energy_j"]), f"{grouped(totals['energy_j'])} J"),
-        _line("CO2", format_mass(mg), f"{grouped(mg)} mg"),
     ]
+    if totals["modelled_j"]:
+        deviation = f"+/- {format_energy(totals['uncertainty_j'])} (1 sd)"
+        lines.append(_line("  of it modelled", format_energy(totals["modelled_j"]), deviation))
+    if pue := pue_words(document):
+        lines.append(_line("PUE", pue))
+    lines.append(_line("CO2", format_mass(mg), f"{grouped(mg)} mg"))
     if totals["provisional_mg"]:
         provisional = totals["provisional_mg"]
         exact = f"{grouped(provisional)} mg"
@@ -79,6 +88,9 @@ def _totals(document: ReportDocument) -> list[str]:
     else:
         saved = totals["saved_mg"]
         lines.append(_line("Saved by waiting", format_mass(saved), f"{grouped(saved)} mg"))
+    if (embodied := totals["embodied_mg"]) is not None:
+        lines.append(_line("Embodied CO2", format_mass(embodied), f"{grouped(embodied)} mg"))
+        lines.append(f"{'':<22}{embodied_words(document)}")
     lines.append(_line("Jobs", grouped(totals["jobs"]), f"{totals['deferred_jobs']} deferred"))
     run = format_duration(totals["elapsed_s"])
     lines.append(_line("Time run", run, cpu_time(totals["cpu_s"])))
@@ -131,6 +143,27 @@ def _quality(document: ReportDocument, page: Screen) -> list[str]:
             Cell(QUALITY_WORDS.get(one["quality"], "")),
         ])  # fmt: skip
     return _section("How the energy was obtained", page) + table(columns, rows, page)
+
+
+def _node_parts(document: ReportDocument, page: Screen) -> list[str]:
+    parts = node_parts(document)
+    if not parts:
+        return []
+    columns = (
+        Column(title="Part of the node", floor=10), Column(title="of the energy", width=16),
+        Column(title="share", right=True), Column(title="kWh", right=True),
+    )  # fmt: skip
+    whole = document["totals"]["energy_j"]
+    rows = [
+        [
+            Cell(part.words),
+            Cell(bar([(share(part.energy_j, whole), "#")], 16)),
+            Cell(per_hundred(share(part.energy_j, whole))),
+            Cell(decimals(part.energy_j, J_PER_KWH, 3)),
+        ]
+        for part in parts
+    ]
+    return _section("Where in the nodes it was used", page) + table(columns, rows, page)
 
 
 def _groups(title: str, groups: list[GroupSum], total_mg: int, page: Screen) -> list[str]:
@@ -191,15 +224,16 @@ def _job(job: JobRow, zone: str) -> list[Cell]:
 
 def _foot(document: ReportDocument) -> list[str]:
     lines = []
-    if document["sources"]:
+    pues = [f"PUE: {one}" for one in (document["pue"] or {"sources": []})["sources"]]
+    if found := [*document["sources"], *pues]:
         lines += ["", "Sources"]
-        for source in document["sources"]:
+        for source in found:
             lines += _item(source)
     if document["statement"] and not is_empty(document):
         lines += ["", "For a paper", *paragraph(document["statement"], WIDTH, "  ")]
-    if found := disagreements(document):
+    if wrong := disagreements(document):
         lines += ["", "Does not add up; tell the administrator"]
-        for one in found:
+        for one in wrong:
             lines += _item(one)
     zone = zone_named(document["period"]["time_zone"])
     made = local(document["generated_at"], zone).strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -208,5 +242,5 @@ def _foot(document: ReportDocument) -> list[str]:
 
 
 def _item(text: str) -> list[str]:
-    first, *rest = paragraph(text, WIDTH - 2)
+    first, *rest = paragraph(text, WIDTH - 2) or [""]
     return [f"- {first}", *(f"  {line}" for line in rest)]

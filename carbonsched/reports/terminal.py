@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import textwrap
 import unicodedata
 from dataclasses import dataclass
 from typing import TextIO
@@ -83,11 +82,32 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 def paragraph(text: str, width: int, indent: str = "") -> list[str]:
-    """Clean text as lines of at most ``width`` characters."""
-    wrapper = textwrap.TextWrapper(
-        width=max(width, len(indent) + 20), initial_indent=indent, subsequent_indent=indent
-    )
-    return wrapper.wrap(clean(text))
+    """Clean text as lines of at most ``width`` columns, broken between words where that is so."""
+    room = max(width - len(indent), 20)
+    lines: list[str] = []
+    line = ""
+    for word in clean(text).split():
+        if line and cells(line) + 1 + cells(word) <= room:
+            line += f" {word}"
+            continue
+        if line:
+            lines.append(line)
+        *full, line = _pieces(word, room)
+        lines += full
+    return [indent + one for one in [*lines, line] if one]
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    """A word in pieces of at most ``width`` columns, as a rule one."""
+    pieces = [""]
+    used = 0
+    for one in word:
+        if used + _cell(one) > width:
+            pieces.append("")
+            used = 0
+        pieces[-1] += one
+        used += _cell(one)
+    return pieces
 
 
 def bar(parts: list[tuple[float, str]], width: int) -> str:

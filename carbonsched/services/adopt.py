@@ -102,6 +102,9 @@ class AdoptJobs:
             seen_at=now,
         )
         self._ledger.jobs.save(known)
+        if before is not None and _times(before.job) != _times(job):
+            # Readings count within these times only, so what was settled by others is not final.
+            self._ledger.entries.reopen(job.key.cluster, job.key.job_id, job.key.restarts)
         return known
 
     def _asked(self, job: Job) -> Directives | None:
@@ -132,3 +135,7 @@ class AdoptJobs:
         lease_s = asked.lease_s if asked is not None else None
         leased = lease_s is not None and abs(delay_s - lease_s) <= LEASE_SLACK_S
         return None if leased or delay_s <= 0 else eligible_at
+
+
+def _times(job: Job) -> tuple[int | None, int | None]:
+    return job.started_at, job.ended_at

@@ -12,6 +12,7 @@ from carbonsched.ports import Clock
 from carbonsched.services.access import Access
 from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.advice import Advice
+from carbonsched.services.audit import Audits
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters
 from carbonsched.services.plan import PlanStarts
@@ -21,7 +22,7 @@ from carbonsched.services.statement import Scope, Statements, balance_row
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.services.views import Views
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import JobQuery, ReportQuery
+from carbonsched.web.backend import AuditQuery, JobQuery, NodeView, ReportQuery
 
 Document = dict[str, Any]
 
@@ -44,6 +45,7 @@ class ServiceBackend:
         advice: Advice,
         views: Views,
         statements: Statements,
+        audits: Audits,
         clock: Clock,
     ) -> None:
         self._access = access
@@ -59,11 +61,14 @@ class ServiceBackend:
         self._quotas = quotas
         self._views = views
         self._statements = statements
+        self._audits = audits
         self._clock = clock
 
-    def readings(self, caller: Caller, segments: list[Any], epochs: list[Any]) -> Document:
-        """Take readings from a node."""
-        return self._take.take(caller, segments, epochs)
+    def readings(
+        self, caller: Caller, segments: list[Any], epochs: list[Any], node: NodeView | None
+    ) -> Document:
+        """Take readings from a node, and tell it which of its runs have ended."""
+        return self._take.take(caller, segments, epochs, node)
 
     def adopt(self, caller: Caller, cluster: str, job_id: int, directives: Directives) -> Document:
         """Adopt, predict and plan a job at once, and say what came of it."""
@@ -87,6 +92,11 @@ class ServiceBackend:
     def report(self, caller: Caller, query: ReportQuery) -> Document:
         """A monthly statement."""
         return self._statements.build(self._scope(caller, query), query.month)
+
+    def audit(self, caller: Caller, query: AuditQuery) -> Document:
+        """Whether a period adds up; for operators."""
+        self._access.require_operator(caller)
+        return self._audits.of(query.cluster, query.start_at, query.end_at)
 
     def quota(self, caller: Caller) -> Document:
         """Everybody's balances for an operator, the caller's own for others."""

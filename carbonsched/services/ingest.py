@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from carbonsched.errors import ForbiddenError
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.readings import Receipt
 from carbonsched.model.energy import EnergySegment, EpochRecord
+from carbonsched.model.job import Job
 from carbonsched.ports import Clock
 from carbonsched.services.managed import Clusters
 from carbonsched.transport.munge import Caller
+from carbonsched.web.backend import NodeView
 
 FUTURE_S = 3600
 """How far a node's clock may run ahead before its readings are refused."""
+EPILOG_S = 60
+"""How long after a job's end by Slurm's record its epilog may still be under way."""
 
 
 class TakeReadings:
@@ -25,8 +29,17 @@ class TakeReadings:
         self._ledger = ledger
         self._clock = clock
 
-    def take(self, caller: Caller, segments: list[Any], epochs: list[Any]) -> dict[str, Any]:
+    def take(
+        self,
+        caller: Caller,
+        segments: list[Any],
+        epochs: list[Any],
+        node: NodeView | None = None,
+    ) -> dict[str, Any]:
         """Store all that is sound, in one transaction; what is refused says why.
+
+        Of the runs that a node believes present, ``ended`` tells those that are over by Slurm's
+        record.
 
         Raises:
             ForbiddenError: the caller is not root on a node.
@@ -37,7 +50,25 @@ class TakeReadings:
         with self._ledger.transaction():
             self._each("segments", segments, self._segment, receipts)
             self._each("epochs", epochs, self._epoch, receipts)
+        receipts["ended"] = self._ended(node) if node is not None else []
         return receipts
+
+    def _ended(self, node: NodeView) -> list[list[int]]:
+        """``[job_id, restarts, ended_at]`` of each run that has ended, under the node's own name.
+
+        A job that a node found without its prolog goes by 0 restarts there, whichever run it is. It
+        is told the end of each run, and takes the one that does not lie before the run's begin.
+        """
+        found = []
+        for job_id, restarts in node.jobs:
+            runs = self._ledger.jobs.runs(node.cluster, job_id)
+            for index, run in enumerate(runs):
+                if restarts not in (run.key.restarts, 0):
+                    continue
+                ended_at = _ended_at(run, runs[index + 1 : index + 2])
+                if ended_at is not None and ended_at + EPILOG_S <= self._clock.now():
+                    found.append([job_id, restarts, ended_at])
+        return found
 
     def _each(
         self,
@@ -81,3 +112,15 @@ class TakeReadings:
         if at > now + FUTURE_S:
             raise ValueError("it lies more than an hour ahead; check the node's clock")
         return now
+
+
+def _ended_at(run: Job, later: Sequence[Job]) -> int | None:
+    """When a run ended: by its record, else at the latest when the job was put back in the queue.
+
+    An id that came round again says nothing of the run before, but that one is over all the more.
+    """
+    if run.started_at is None:
+        return None
+    if run.ended_at is not None:
+        return run.ended_at
+    return later[0].key.submitted_at if later else None

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from carbonsched.accounting import Embodied
 from carbonsched.errors import ClusterError, ClusterUnavailableError, RequestError
 from carbonsched.model.hostlist import expand
-from carbonsched.ports import Cluster
+from carbonsched.ports import Cluster, Pue
 from carbonsched.site import NodeClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedCluster:
-    """A Slurm cluster, its grid zone, its facility's PUE and its nodes' power."""
+    """A Slurm cluster, its grid zone, its facility's PUE, its nodes' power and embodied carbon."""
 
     cluster: Cluster
     zone: str
-    pue_ppm: int
+    pue: Pue
     node_classes: tuple[NodeClass, ...] = ()
+    embodied: Embodied | None = None
     _by_node: dict[str, NodeClass] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -29,6 +31,11 @@ class ManagedCluster:
     def name(self) -> str:
         """Slurm's ClusterName."""
         return self.cluster.name
+
+    @property
+    def pue_ppm(self) -> int:
+        """The PUE to plan with now; what is charged has that of its time."""
+        return self.pue.now_ppm
 
     def classes_of(self, nodes: Sequence[str]) -> tuple[NodeClass, ...]:
         """The classes of the nodes; of all the cluster's where none is chosen yet."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from fractions import Fraction
 
 from carbonsched.accounting import (
     PricedSegment,
@@ -13,44 +11,29 @@ from carbonsched.accounting import (
     current_period,
     job_charge,
     period,
-    price_segment,
     quality_of,
     saved_mg,
 )
-from carbonsched.intensity.resolve import Resolved
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.entries import Settlement
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.ledger.readings import JobReading
+from carbonsched.model.energy import Domain, Quality
 from carbonsched.model.entry import EntryKind, LedgerEntry
 from carbonsched.model.intensity import StepSeries
 from carbonsched.model.job import Job
-from carbonsched.ports import Clock
+from carbonsched.ports import Clock, PueValue
+from carbonsched.services.claims import Claims
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.predict import PredictJobs
+from carbonsched.services.pricing import Priced, Pricing
 from carbonsched.services.quotas import Quotas
+from carbonsched.services.why import why
 
-METHOD = "settle/1"
+METHOD = "settle/2"
 CLOSE_AFTER_S = 7 * 86_400
 """How long after its end a month still takes its own charges; later ones go to the current."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Priced:
-    """A job's readings with the intensity of their time, as far as it is known."""
-
-    segments: tuple[PricedSegment, ...]
-    unpriced: int
-    pieces: tuple[Resolved, ...]
-
-    @property
-    def energy_j(self) -> int:
-        """The energy of what is priced."""
-        return sum(segment.energy_j for segment in self.segments)
-
-
-UNPRICED = Priced(segments=(), unpriced=0, pieces=())
 
 
 class SettleJobs:
@@ -75,6 +58,8 @@ class SettleJobs:
         self._clock = clock
         self._time_zone = time_zone
         self._missing_after_s = missing_after_s
+        self._claims = Claims(ledger, clock)
+        self._pricing = Pricing(grid, clock)
 
     def run(self) -> str:
         """Settle what can be settled now."""
@@ -88,58 +73,45 @@ class SettleJobs:
         return f"{settled} jobs settled, {final} of them final"
 
     def priced(self, managed: ManagedCluster, readings: list[JobReading]) -> Priced:
-        """Readings with the intensity that counts for them now."""
-        if not readings:
-            return UNPRICED
-        start_at = min(reading.start_at for reading in readings)
-        end_at = max(reading.end_at for reading in readings)
-        pieces = self._grid.actual(managed.zone, start_at, end_at, self._clock.now())
-        steps = StepSeries(tuple(piece.point for piece in pieces))
-        priced = [
-            price_segment(one.start_at, one.end_at, one.energy_j, managed.pue_ppm, steps)
-            for one in readings
-        ]
-        known = tuple(one for one in priced if one is not None)
-        return Priced(segments=known, unpriced=len(priced) - len(known), pieces=pieces)
+        """Readings with the intensity and PUE that count for them now."""
+        return self._pricing.priced(managed, readings)
 
     def readings(self, job: Job) -> list[JobReading]:
-        """A job's readings from its start to its end."""
-        if job.started_at is None:
-            return []
-        until_at = job.ended_at if job.ended_at is not None else self._clock.now()
-        return self._ledger.readings.of_job(job.key, job.started_at, until_at + 1)
+        """A job's readings, cut to its time by Slurm's record."""
+        return self._claims.of(job)
 
     def _settle(self, managed: ManagedCluster, known: KnownJob) -> bool:
         job, now = known.job, self._clock.now()
         readings = self.readings(job)
         priced = self.priced(managed, readings)
         charged_mg = self._charge(job, priced, now)
-        # How much of a job is covered can be told once it has ended.
-        elapsed_s = job.ended_at - job.started_at if job.ended_at and job.started_at else 0
-        covered = [(one.quality, one.present_ms / 1000) for one in readings]
-        quality, coverage = quality_of(elapsed_s, job.node_count, covered)
-        whole = covered_in_full(elapsed_s, job.node_count, sum(node_s for _, node_s in covered))
-        whole = whole and _reach_the_end(job, readings)
+        quality, coverage, whole = _coverage(job, readings)
         late = job.ended_at is not None and now >= job.ended_at + self._missing_after_s
         final = job.ended and (whole or late) and not priced.unpriced
         baseline_at, saved = self._saved(managed, job, priced, charged_mg, now)
-        total_j = sum(reading.energy_j for reading in readings)
+        static = any(piece.info.static for piece in priced.pieces)
         self._ledger.entries.save_settlement(
             Settlement(
                 key=job.key,
                 settled_at=now,
-                energy_j=total_j if readings else None,
+                energy_j=sum(one.energy_j for one in readings) if readings else None,
                 mg=charged_mg if priced.segments else None,
                 quality=quality,
                 coverage=coverage if readings and job.ended else None,
-                provisional=not final or any(piece.info.static for piece in priced.pieces),
+                provisional=not final or static,
                 final=final,
-                mg_per_kwh=_mean_intensity(priced),
-                pue_ppm=managed.pue_ppm,
+                mg_per_kwh=priced.mean_mg_per_kwh,
+                pue_ppm=priced.pue_ppm,
                 sources=_sources(priced, readings),
                 saved_mg=saved,
                 baseline_at=baseline_at,
-                cpu_ms=sum(reading.cpu_ms for reading in readings),
+                cpu_ms=sum(one.cpu_ms for one in readings),
+                embodied_mg=self._pricing.embodied_mg(managed, readings),
+                uncertainty_j=sum(one.uncertainty_j for one in readings),
+                domains=_domains(readings),
+                pue_source="; ".join(priced.pue_sources),
+                why=why(job, readings, quality, coverage),
+                method=METHOD,
             )
         )
         self._update_reservation(job, charged_mg, now, final=final)
@@ -182,7 +154,8 @@ class SettleJobs:
             provenance={
                 "method": METHOD,
                 "intensity": sorted({piece.info.label for piece in priced.pieces}),
-                "pue_ppm": priced.segments[0].pue_ppm if priced.segments else None,
+                "pue_ppm": priced.pue_ppm or None,
+                "pue": list(priced.pue_sources),
             },
         )
         self._ledger.entries.post(entry, origin=month)
@@ -200,13 +173,14 @@ class SettleJobs:
         if elapsed_s <= 0 or priced.unpriced or not priced.segments:
             return baseline_at, None
         pieces = self._grid.actual(managed.zone, baseline_at, baseline_at + elapsed_s, now)
+        pue = managed.pue.within(baseline_at, baseline_at + elapsed_s)
         saved = saved_mg(
             energy_j=priced.energy_j,
-            pue_ppm=managed.pue_ppm,
             baseline_at=baseline_at,
             started_at=job.started_at,
             ended_at=job.ended_at,
             actual=StepSeries(tuple(piece.point for piece in pieces)),
+            pue=lambda start_at, end_at: _ppm(pue.over(start_at, end_at)),
             charged_mg=charged_mg,
         )
         return baseline_at, saved
@@ -229,6 +203,10 @@ class SettleJobs:
                 self._quotas.hold_reservation(known.job, 0, now, now)
 
 
+def _ppm(value: PueValue | None) -> int | None:
+    return value.pue_ppm if value is not None else None
+
+
 def _reach_the_end(job: Job, readings: list[JobReading]) -> bool:
     """Whether readings reach the job's end on each of its nodes; what comes after reopens it.
 
@@ -239,13 +217,27 @@ def _reach_the_end(job: Job, readings: list[JobReading]) -> bool:
     return len(reached) >= job.node_count
 
 
-def _mean_intensity(priced: Priced) -> int | None:
-    """The energy-weighted mean in mg/kWh."""
-    energy_j = priced.energy_j
-    if not energy_j:
-        return None
-    weighted = sum((one.energy_j * one.mg_per_kwh for one in priced.segments), start=Fraction(0))
-    return round(weighted / energy_j)
+def _coverage(job: Job, readings: list[JobReading]) -> tuple[Quality, float, bool]:
+    """How good a job's energy is, how much is covered, and whether nothing more is to come.
+
+    How much of a job is covered can be told once it has ended.
+    """
+    elapsed_s = job.ended_at - job.started_at if job.ended_at and job.started_at else 0
+    covered = [(one.quality, one.present_ms / 1000) for one in readings]
+    quality, coverage = quality_of(elapsed_s, job.node_count, covered)
+    if any(one.unclaimed_j for one in readings):
+        quality = Quality.PARTIAL  # what was cut is a guess at when the energy flowed
+    whole = covered_in_full(elapsed_s, job.node_count, sum(node_s for _, node_s in covered))
+    return quality, coverage, whole and _reach_the_end(job, readings)
+
+
+def _domains(readings: list[JobReading]) -> dict[Domain, int]:
+    """Joules by part of the node: the job's energy, as far as agents tell its parts."""
+    sums: dict[Domain, int] = defaultdict(int)
+    for reading in readings:
+        for domain, energy_j in reading.domains.items():
+            sums[domain] += energy_j
+    return {domain: sums[domain] for domain in Domain if domain in sums}
 
 
 def _sources(priced: Priced, readings: list[JobReading]) -> tuple[str, ...]:

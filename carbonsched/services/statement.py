@@ -25,8 +25,9 @@ from carbonsched.ports import Clock
 from carbonsched.services import statement_sums as sums
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters
+from carbonsched.services.pricing import UNPRICED
 from carbonsched.services.quotas import Quotas
-from carbonsched.services.settle import UNPRICED, SettleJobs
+from carbonsched.services.settle import SettleJobs
 from carbonsched.services.statement_sums import Row, StatementLine
 from carbonsched.services.views import Views
 from carbonsched.units import apportion
@@ -77,7 +78,9 @@ class Statements:
         lines = self._lines(scope, when)
         intensity, label = self._intensity(lines, when, now)
         quality = sums.quality(lines)
-        totals = sums.totals(lines)
+        rows = [sums.month_row(line, when) for line in lines]
+        totals = sums.totals(lines, rows)
+        pue = sums.pue(lines)
         balance = self._balance(scope, when)
         return {
             "site": self._site,
@@ -91,10 +94,12 @@ class Statements:
             "generated_at": now,
             "totals": totals,
             "quality": quality,
+            "domains": sums.domains(rows),
+            "pue": pue,
             "days": self._days(lines, when),
             "accounts": sums.grouped(lines, lambda line: line.known.job.account or "(none)"),
             "campaigns": sums.grouped(lines, lambda line: line.row["campaign"]),
-            "jobs": [sums.month_row(line) for line in lines[:MAX_JOBS]],
+            "jobs": rows[:MAX_JOBS],
             "intensity": intensity,
             "intensity_label": label,
             "quota": balance_row(balance) if balance else None,
@@ -105,7 +110,7 @@ class Statements:
                 "year": CAR.year,
             },
             "sources": sorted({source for line in lines for source in line.row["sources"]}),
-            "statement": self._sentence(scope, when, totals, quality, lines, label),
+            "statement": self._sentence(scope, when, totals, quality, pue, label),
         }
 
     def _lines(self, scope: Scope, when: Period) -> list[StatementLine]:
@@ -195,10 +200,9 @@ class Statements:
         when: Period,
         totals: Row,
         quality: list[Row],
-        lines: list[StatementLine],
+        pue: Row | None,
         label: str,
     ) -> str:
-        pues = {line.row["pue"] for line in lines if line.row["pue"] is not None}
         return statement(
             StatementFigures(
                 who=f"{scope.kind} {scope.name}",
@@ -210,8 +214,12 @@ class Statements:
                 provisional_mg=totals["provisional_mg"],
                 quality_pct={Quality(row["quality"]): row["share_pct"] for row in quality},
                 intensity_label=label or "an intensity that is not known yet",
-                pue=pues.pop() if len(pues) == 1 else None,
+                pue=(pue["low"], pue["high"]) if pue else None,
+                pue_sources=tuple(pue["sources"]) if pue else (),
                 saved_mg=totals["saved_mg"],
+                embodied_mg=totals["embodied_mg"],
+                modelled_j=totals["modelled_j"],
+                uncertainty_j=totals["uncertainty_j"],
                 version=__version__,
             )
         )

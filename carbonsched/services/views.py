@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from carbonsched.accounting import segment_mg
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.entries import Settlement
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import Job
 from carbonsched.ports import Clock
+from carbonsched.services.evidence import Evidence
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters
 from carbonsched.services.predict import PredictJobs
-from carbonsched.services.settle import UNPRICED, SettleJobs
+from carbonsched.services.settle import SettleJobs
 from carbonsched.units import PPM
 
 Row = dict[str, Any]
@@ -36,7 +36,7 @@ class Views:
         self._ledger = ledger
         self._grid = grid
         self._predict = predict
-        self._settle = settle
+        self._evidence = Evidence(clusters, settle)
         self._clock = clock
 
     def queue(self, user: str | None) -> Row:
@@ -69,7 +69,7 @@ class Views:
         rows = [self.job_row(known) for known in found]
         if evidence:
             for row, known in zip(rows, found, strict=True):
-                row["evidence"] = self._evidence(known)
+                row["evidence"] = self._evidence.rows(known)
         return {"now": self._clock.now(), "jobs": rows}
 
     def job_row(self, known: KnownJob) -> Row:
@@ -145,29 +145,6 @@ class Views:
             "mg_high": mass.high_mg if mass else None,
         }
 
-    def _evidence(self, known: KnownJob) -> list[Row]:
-        """From reading to milligrams, segment by segment."""
-        managed = self._clusters.find(known.job.key.cluster)
-        rows = []
-        for reading in self._settle.readings(known.job):
-            priced = self._settle.priced(managed, [reading]) if managed else UNPRICED
-            one = priced.segments[0] if priced.segments else None
-            labels = sorted({piece.info.label for piece in priced.pieces})
-            rows.append(
-                {
-                    "node": reading.node,
-                    "start_at": reading.start_at,
-                    "end_at": reading.end_at,
-                    "energy_j": reading.energy_j,
-                    "quality": reading.quality,
-                    "meter": reading.meter,
-                    "g_per_kwh": float(one.mg_per_kwh) / 1000 if one else None,
-                    "provider": "; ".join(labels) if one else None,
-                    "mg": f"{float(segment_mg(one)):.6f}" if one else None,
-                }
-            )
-        return rows
-
 
 def _identity(job: Job) -> Row:
     return {
@@ -190,7 +167,8 @@ def _figures(settled: Settlement | None) -> Row:
     if settled is None:
         return {
             "energy_j": None, "mg": None, "provisional": True, "quality": "missing",
-            "coverage": None, "g_per_kwh": None, "pue": None, "sources": [], "saved_mg": None,
+            "coverage": None, "g_per_kwh": None, "pue": None, "pue_source": "", "sources": [],
+            "saved_mg": None, "domains": {}, "uncertainty_j": None, "embodied_mg": None, "why": "",
         }  # fmt: skip
     return {
         "energy_j": settled.energy_j,
@@ -199,7 +177,13 @@ def _figures(settled: Settlement | None) -> Row:
         "quality": settled.quality,
         "coverage": settled.coverage,
         "g_per_kwh": settled.mg_per_kwh / 1000 if settled.mg_per_kwh is not None else None,
-        "pue": settled.pue_ppm / PPM,
+        "pue": settled.pue_ppm / PPM if settled.pue_ppm else None,
+        "pue_source": settled.pue_source,
         "sources": list(settled.sources),
         "saved_mg": settled.saved_mg,
+        "domains": dict(settled.domains),
+        # Agents that tell no domains tell no uncertainty either, and not known is not 0.
+        "uncertainty_j": settled.uncertainty_j or (0 if settled.domains else None),
+        "embodied_mg": settled.embodied_mg,
+        "why": settled.why,
     }

@@ -22,6 +22,24 @@ class JobQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """Which runs, by id and restarts, a node believes present as it sends its readings."""
+
+    cluster: str
+    name: str
+    jobs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """Which period is to add up, of one cluster or of all that are managed here."""
+
+    start_at: int
+    end_at: int
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportQuery:
     """Which statement somebody wants: of a user (the caller by default), account or campaign."""
 
@@ -34,8 +52,10 @@ class ReportQuery:
 class Backend(Protocol):
     """One method for each thing the API offers; all are called from worker threads."""
 
-    def readings(self, caller: Caller, segments: list[Any], epochs: list[Any]) -> dict[str, Any]:
-        """Take readings from a node."""
+    def readings(
+        self, caller: Caller, segments: list[Any], epochs: list[Any], node: NodeView | None
+    ) -> dict[str, Any]:
+        """Take readings from a node, and tell it which of its runs have ended."""
         ...
 
     def adopt(
@@ -54,6 +74,10 @@ class Backend(Protocol):
 
     def report(self, caller: Caller, query: ReportQuery) -> dict[str, Any]:
         """A monthly statement."""
+        ...
+
+    def audit(self, caller: Caller, query: AuditQuery) -> dict[str, Any]:
+        """Whether a period adds up, from meters to charges."""
         ...
 
     def quota(self, caller: Caller) -> dict[str, Any]:

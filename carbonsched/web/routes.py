@@ -11,7 +11,7 @@ from carbonsched.errors import RequestError
 from carbonsched.model.directives import Directives
 from carbonsched.model.energy import MAX_WHOLE
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import Backend, JobQuery, ReportQuery
+from carbonsched.web.backend import AuditQuery, Backend, JobQuery, NodeView, ReportQuery
 
 
 def _utf8(text: str) -> str:
@@ -22,12 +22,34 @@ def _utf8(text: str) -> str:
 Text = Annotated[str, AfterValidator(_utf8)]
 
 
+JobId = Annotated[int, Field(ge=1, le=MAX_WHOLE)]
+Restarts = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
+
+
+class NodeDocument(BaseModel):
+    """The node that sends, and the runs that it believes present: ``[job_id, restarts]``."""
+
+    model_config = ConfigDict(extra="ignore")
+    cluster: Text
+    name: Text
+    jobs: list[tuple[JobId, Restarts]] = Field(default_factory=list, max_length=10_000)
+
+
 class Readings(BaseModel):
     """Closed segments and epochs of a node; each is checked by itself."""
 
     model_config = ConfigDict(extra="forbid")
     segments: list[Any] = Field(default_factory=list, max_length=10_000)
     epochs: list[Any] = Field(default_factory=list, max_length=10_000)
+    node: NodeDocument | None = None
+
+    @property
+    def view(self) -> NodeView | None:
+        """What the node believes present; agents of before that was asked do not tell."""
+        if self.node is None:
+            return None
+        jobs = tuple(self.node.jobs)
+        return NodeView(cluster=self.node.cluster, name=self.node.name, jobs=jobs)
 
 
 class Adoption(BaseModel):
@@ -77,8 +99,11 @@ def health(backend: Served) -> dict[str, Any]:
 
 @signed.post("/v1/readings")
 def readings(document: Readings, caller: Known, backend: Served) -> dict[str, Any]:
-    """Take readings from a node; whatever is not refused is on disk when this answers."""
-    return backend.readings(caller, document.segments, document.epochs)
+    """Take readings from a node; whatever is not refused is on disk when this answers.
+
+    The answer's ``ended`` tells ``[job_id, restarts, ended_at]`` of the node's runs that are over.
+    """
+    return backend.readings(caller, document.segments, document.epochs, document.view)
 
 
 @signed.post("/v1/jobs")
@@ -134,6 +159,16 @@ def report(
     """A monthly statement."""
     query = ReportQuery(month=month, user=user, account=account, campaign=campaign)
     return backend.report(caller, query)
+
+
+@signed.get("/v1/audit")
+def audit(
+    caller: Known, backend: Served, start: Whole, end: Whole, cluster: str | None = None
+) -> dict[str, Any]:
+    """Whether a period adds up: what was metered, to whom it went, what is missing."""
+    if end <= start:
+        raise RequestError("the period ends before it starts")
+    return backend.audit(caller, AuditQuery(start_at=start, end_at=end, cluster=cluster))
 
 
 @signed.get("/v1/quota")

@@ -83,6 +83,7 @@ class ClusterContract:
         assert ended.state == "COMPLETED"
         assert ended.started_at == running.started_at
         assert ended.ended_at > ended.started_at
+        assert ended.slurm_energy_j is None  # 0 from a cluster that collects no energy
 
     def test_a_pending_array_is_one_row(self, cluster, bench):
         job_id = bench.submit("--begin=now+1hour", "--array=1-10%2,12", "--wrap", "true")

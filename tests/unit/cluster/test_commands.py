@@ -181,3 +181,48 @@ def test_a_caller_within_the_bound_does_not_wait():
 def test_no_calls_at_all_makes_no_sense():
     with pytest.raises(ValueError, match="must be positive"):
         TokenBucket(0)
+
+
+SACCT = """
+echo "$*" >> "$0.asked"
+case "$*" in
+  *JobIDRaw,Submit,End,State*) fields="7 1000 1100 COMPLETED" ;;
+  *ConsumedEnergyRaw*) {energy} ;;
+  *) fields="7 7 1000 1000 1000 1100 COMPLETED None 5 ada phy main 1 1 1 cpu=1 n1 5 x y z" ;;
+esac
+for word in "$@"; do case "$word" in --delimiter=*) ends="${{word#--delimiter=}}" ;; esac; done
+for field in $fields; do printf '%s%s' "$field" "$ends"; done
+echo
+"""
+ROW = "7 7 1000 1000 1000 1100 COMPLETED None 5 ada phy main 1 1 1 cpu=1 n1 5 x y z"
+
+
+def asked(slurm):
+    """How often sacct was asked for jobs with and without energy."""
+    lines = (slurm.folder / "sacct.asked").read_text().splitlines()
+    jobs = [line for line in lines if "TimelimitRaw" in line]
+    told = sum("ConsumedEnergyRaw" in line for line in jobs)
+    return told, len(jobs) - told
+
+
+def test_slurms_energy_comes_with_the_jobs(slurm):
+    cluster = slurm(sacct=SACCT.format(energy=f'fields="{ROW} 1234"'))
+    for jobs in (cluster.history(0, 2000), cluster.runs([7])):
+        assert [(job.key.job_id, job.slurm_energy_j) for job in jobs] == [(7, 1234)]
+    assert asked(slurm) == (2, 0)
+
+
+def test_a_sacct_without_the_field_is_asked_for_it_once(slurm):
+    refusal = 'echo "sacct: fatal: Invalid field requested: \\"ConsumedEnergyRaw\\"" >&2; exit 1'
+    cluster = slurm(sacct=SACCT.format(energy=refusal))
+    for _ in range(3):
+        (job,) = cluster.history(0, 2000)
+        assert (job.key.job_id, job.slurm_energy_j) == (7, None)
+    assert asked(slurm) == (1, 3)
+
+
+def test_another_failure_of_sacct_is_no_reason_to_ask_for_less(slurm):
+    cluster = slurm(sacct=SACCT.format(energy='echo "sacct: error: it broke" >&2; exit 1'))
+    with pytest.raises(ClusterError, match="it broke"):
+        cluster.history(0, 2000)
+    assert asked(slurm) == (1, 0)

@@ -143,6 +143,46 @@ def row(**values):
     return "".join(value + DELIMITER for value in (empty | least | values).values()) + "\n"
 
 
+@pytest.mark.parametrize(
+    ("told", "energy_j"),
+    [
+        ("5400000", 5_400_000),
+        ("1", 1),
+        ("", None),
+        ("0", None),
+        ("5.40M", None),
+        ("-1", None),
+        ("18446744073709551614", None),
+        ("18446744073709551615", None),
+        (str(10**15), 10**15),
+        (str(10**15 + 1), None),
+        ("N/A", None),
+    ],
+)
+def test_slurms_own_energy_is_whole_joules_or_not_known(told, energy_j):
+    names = (*history.FIELDS, history.ENERGY)
+    text = row(Start="900", End="1000", NodeList="n1").removesuffix("\n") + told + DELIMITER + "\n"
+    (job,) = history.read_history("lab", text, DELIMITER, {}, names)
+    assert job.slurm_energy_j == energy_j
+
+
+def test_a_cluster_that_collects_no_energy_tells_none():
+    names = (*history.FIELDS, history.ENERGY)
+    text = text_of(RECORDED / "sacct-energy.txt")
+    told = {record[history.ENERGY] for record in read_records(text, names, DELIMITER)}
+    assert told == {"", "0"}
+    jobs = history.read_history("lab", text, DELIMITER, {}, names)
+    assert any(job.ended for job in jobs)
+    assert {job.slurm_energy_j for job in jobs} == {None}
+
+
+def test_the_energy_of_a_job_that_goes_on_is_not_known_yet():
+    names = (*history.FIELDS, history.ENERGY)
+    text = row(State="RUNNING", Start="900", NodeList="n1").removesuffix("\n") + f"77{DELIMITER}\n"
+    (job,) = history.read_history("lab", text, DELIMITER, {}, names)
+    assert job.slurm_energy_j is None
+
+
 def test_rows_with_missing_values_survive():
     text = row(NNodes="0n", AllocCPUS="", End="Unknown") + row(JobIDRaw="", UID="x") + row(UID="6")
     jobs = history.read_history("lab", text, DELIMITER, {})

@@ -96,6 +96,32 @@ def test_a_tick_by_hand_says_what_it_did(lab, carbonsched, tick):
     assert done.stdout.count("\n") == 1
 
 
+def test_a_pue_that_the_building_writes_is_fetched(lab, carbonsched):
+    path = lab.base / "pue.csv"
+    text = lab.config.read_text(encoding="utf-8")
+    lab.config.write_text(
+        text.replace("pue: 1.2", f"pue: {{file: {path}, fallback: 1.3}}"), encoding="utf-8"
+    )
+    gone = carbonsched("tick", "pue", "--config", lab.config)
+    assert gone.returncode == 69
+    assert gone.stderr.splitlines() == [
+        f"carbonsched tick: PUE of cluster hpc: file {path}: No such file or directory"
+    ]
+    now = int(time.time())
+    path.write_text(f"start,end,pue\n{now - 600},{now - 300},1.2\n{now - 300},{now},0.2\n")
+    bad = carbonsched("tick", "pue", "--config", lab.config)
+    assert "line 3: '0.2' is not a PUE from 1 to 3: left out" in bad.stderr
+    path.write_text(f"start,end,pue\n{now - 600},{now - 300},1.2\n{now - 300},{now},1.25\n")
+    done = carbonsched("tick", "pue", "--config", lab.config)
+    assert (done.returncode, done.stdout) == (0, "pue: 1 new values\n")
+
+
+def test_a_site_with_a_constant_pue_has_nothing_to_fetch(lab, carbonsched):
+    done = carbonsched("tick", "pue", "--config", lab.config)
+    assert done.returncode == 64
+    assert "tick 'pue' has nothing to do on this site" in done.stderr
+
+
 @pytest.mark.parametrize("tick", ["adopt", "plan"])
 def test_a_tick_that_needs_slurm_says_that_it_is_away(lab, carbonsched, tick):
     done = carbonsched("tick", tick, "--config", lab.config)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from carbonsched.errors import LedgerError
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.entries import Grant, Settlement, release_or_reserve
-from carbonsched.model.energy import Quality
+from carbonsched.model.energy import Domain, Quality
 from carbonsched.model.entry import EntryKind, LedgerEntry
 from carbonsched.model.job import JobKey
 from carbonsched.model.quota import Period, Subject
@@ -146,6 +146,8 @@ def test_a_settlement_is_read_as_it_was_written_and_the_last_counts(ledger):
     second = replace(
         first, energy_j=5, mg=3, quality=Quality.PARTIAL, coverage=0.75, provisional=False,
         final=True, mg_per_kwh=400, sources=('a "source"', "b; c"), saved_mg=-1, baseline_at=7,
+        embodied_mg=12, uncertainty_j=2, domains={Domain.CPU: 4, Domain.REST: 1},
+        pue_source="table", why="covered 75 %", method="settle/2",
     )  # fmt: skip
     assert ledger.entries.settlement(KEY) is None
     for one in (first, second):

@@ -29,6 +29,10 @@ def segment(start_at, end_at, energy_j=100, node="n1", cluster="lab", idle_j=10,
     )  # fmt: skip
 
 
+def of_job(ledger, key, since_at, until_at):
+    return ledger.readings.of_job(key.cluster, key.job_id, {key.restarts}, since_at, until_at)
+
+
 def epoch(number, **more):
     return EpochRecord(
         **{
@@ -53,7 +57,7 @@ def test_the_same_again_is_a_duplicate_and_anything_else_over_it_a_conflict(ledg
     assert add(segment(100, 300), 500) is Receipt.CONFLICT
     assert add(segment(100, 200, node="n2"), 500) is Receipt.ACCEPTED
     assert add(segment(100, 200, cluster="other"), 500) is Receipt.ACCEPTED
-    assert sum(one.energy_j for one in ledger.readings.of_job(KEY, 0, 1000)) == 300
+    assert sum(one.energy_j for one in of_job(ledger, KEY, 0, 1000)) == 300
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -77,7 +81,7 @@ def test_what_is_kept_never_overlaps_and_what_fits_is_kept(tmp_path_factory, spa
             assert ledger.readings.add_segment(one, 100) is expected
             if free:
                 kept.add(span)
-        told = ledger.readings.of_job(KEY, 0, 1000)
+        told = of_job(ledger, KEY, 0, 1000)
         assert [(one.start_at, one.end_at) for one in told] == sorted(kept)
         assert sum(one.energy_j for one in told) == sum(start for start, _ in kept)
     finally:
@@ -92,7 +96,7 @@ def test_the_order_of_arrival_changes_nothing(tmp_path_factory, order):
         for number in [*order, *order[:3]]:
             ledger.readings.add_segment(segment(number * 10, number * 10 + 10, 2**number), 100)
             ledger.readings.add_epoch(epoch(number + 1), 100)
-        told = ledger.readings.of_job(KEY, 0, 1000)
+        told = of_job(ledger, KEY, 0, 1000)
         assert [one.energy_j for one in told] == [2**number for number in range(8)]
         assert [one.epoch for one in ledger.readings.epochs_of(KEY, 0)] == list(range(1, 9))
         assert ledger.readings.totals("lab", 0, 1000) == {"job": 255, "idle": 80}
@@ -110,11 +114,11 @@ def test_a_job_sees_its_own_readings_of_its_time(ledger):
         segment(100, 200, 32, node="n2"),
     ):
         ledger.readings.add_segment(one, 500)
-    assert [one.energy_j for one in ledger.readings.of_job(KEY, 100, 200)] == [2, 32]
-    assert [one.energy_j for one in ledger.readings.of_job(KEY, 199, 201)] == [2, 32, 4]
-    assert [one.energy_j for one in ledger.readings.of_job(replace(KEY, restarts=1), 0, 999)] == [8]
-    assert ledger.readings.of_job(replace(KEY, cluster="other"), 0, 999) == []
-    first = ledger.readings.of_job(KEY, 0, 100)[0]
+    assert [one.energy_j for one in of_job(ledger, KEY, 100, 200)] == [2, 32]
+    assert [one.energy_j for one in of_job(ledger, KEY, 199, 201)] == [2, 32, 4]
+    assert [one.energy_j for one in of_job(ledger, replace(KEY, restarts=1), 0, 999)] == [8]
+    assert of_job(ledger, replace(KEY, cluster="other"), 0, 999) == []
+    first = of_job(ledger, KEY, 0, 100)[0]
     assert (first.quality, first.meter, first.present_ms) == (Quality.MEASURED, "rapl", 500)
     assert ledger.readings.totals("lab", 100, 300) == {"job": 38, "idle": 30}
 

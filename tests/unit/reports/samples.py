@@ -71,7 +71,8 @@ def job(number: int = 1204, **changed) -> dict:
         "node_count": 1, "cpus": 16, "nodes": ["n1"], "deferred_s": 5 * HOUR,
         "energy_j": 5_400_000, "mg": 412_500, "provisional": False, "quality": "measured",
         "coverage": 1.0, "g_per_kwh": 220.0, "pue": 1.25, "sources": [PROVIDER],
-        "saved_mg": 96_000,
+        "saved_mg": 96_000, "pue_source": "declared", "uncertainty_j": 0, "embodied_mg": None,
+        "why": "", "domains": {"cpu": 4_000_000, "memory": 1_000_000, "rest": 400_000},
     }  # fmt: skip
     return {**made, **changed}
 
@@ -89,7 +90,9 @@ def evidence(job_document: dict, segment_s: int = 300) -> list[dict]:
         rows.append({
             "node": "n1", "start_at": from_at, "end_at": to_at, "energy_j": energy,
             "quality": "measured", "meter": "rapl", "g_per_kwh": 220.0, "provider": PROVIDER,
-            "mg": str(Decimal(exact.numerator) / Decimal(exact.denominator)),
+            "mg": str(Decimal(exact.numerator) / Decimal(exact.denominator)), "pue": 1.25,
+            "domains": {"cpu": energy - energy // 4, "rest": energy // 4}, "uncertainty_j": 0,
+            "unclaimed_j": 0,
         })  # fmt: skip
     return rows
 
@@ -105,7 +108,9 @@ def month_jobs(count: int = 60, *, hostile: bool = False, seed: int = 7) -> list
         elapsed = int(HOUR * dice.choice((0.3, 0.8, 1.5, 3, 5, 9)) * dice.uniform(0.7, 1.3))
         starts = range(submitted, submitted + (18 * HOUR if waits else 1), HOUR)
         started = min(starts, key=lambda at, length=elapsed: mean(steps, at, at + length))
-        quality = dice.choices(("measured", "partial", "modelled", "missing"), (70, 12, 13, 5))[0]
+        quality = dice.choices(
+            ("measured", "sampled", "partial", "modelled", "missing"), (60, 10, 12, 13, 5)
+        )[0]
         met = round(mean(steps, started, started + elapsed), 1)
         base = mean(steps, submitted, submitted + elapsed)
         energy = None if quality == "missing" else int(elapsed * dice.uniform(150, 900))
@@ -124,6 +129,10 @@ def month_jobs(count: int = 60, *, hostile: bool = False, seed: int = 7) -> list
             state=dice.choices(("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED by 1000"),
                                (85, 7, 5, 3))[0],
             coverage=None if quality == "missing" else 1.0,
+            domains={} if energy is None else {"cpu": energy - energy // 5, "gpu": energy // 5},
+            embodied_mg=elapsed * 8 if index % 4 else None,
+            uncertainty_j=None if energy is None else energy // 4 * (quality == "modelled"),
+            why={"missing": "no reading", "partial": "covered 61 %"}.get(quality, ""),
         ))  # fmt: skip
     if hostile:
         for one, name in zip(jobs, HOSTILE_NAMES, strict=False):
@@ -137,6 +146,8 @@ def report(jobs: list[dict] | None = None, **changed) -> dict:
     jobs = sorted(jobs, key=lambda one: -(one["mg"] or 0))
     mg = sum(one["mg"] or 0 for one in jobs)
     saved = [one["saved_mg"] for one in jobs if one["saved_mg"] is not None]
+    embodied = [one["embodied_mg"] for one in jobs if one["embodied_mg"] is not None]
+    pues = [one["pue"] for one in jobs if one["pue"] is not None]
     made = {
         "site": "Example University HPC",
         "subject": {"kind": "user", "name": "alice"},
@@ -151,11 +162,21 @@ def report(jobs: list[dict] | None = None, **changed) -> dict:
             "mg": mg,
             "provisional_mg": sum(one["mg"] or 0 for one in jobs if one["provisional"]),
             "saved_mg": sum(saved) if saved else None,
+            "embodied_mg": sum(embodied) if embodied else None,
+            "embodied_jobs": len(embodied),
+            "modelled_j": sum(one["energy_j"] or 0 for one in jobs if one["uncertainty_j"]),
+            "uncertainty_j": sum(one["uncertainty_j"] or 0 for one in jobs),
             "deferred_jobs": sum(1 for one in jobs if one["deferred_s"]),
             "cpu_s": sum(one["cpus"] * one["elapsed_s"] for one in jobs),
             "elapsed_s": sum(one["elapsed_s"] for one in jobs),
         },
         "quality": _quality(jobs),
+        "domains": {
+            name: sum(one["domains"].get(name, 0) for one in jobs)
+            for name in ("cpu", "memory", "gpu", "node", "rest")
+            if any(name in one["domains"] for one in jobs)
+        },
+        "pue": {"low": min(pues), "high": max(pues), "sources": ["declared"]} if pues else None,
         "days": _sums(jobs, lambda one: _date(one["ended_at"] or NOW), "date"),
         "accounts": _sums(jobs, lambda one: one["account"], "name"),
         "campaigns": _sums([one for one in jobs if one["campaign"]],
@@ -224,6 +245,38 @@ def queue(*, hostile: bool = False) -> dict:
     return {"now": NOW, "jobs": jobs}
 
 
+def audit(**changed) -> dict:
+    """One cluster's audit, which adds up."""
+    listed = [
+        {"shown_id": str(1301 + index), "restarts": 0, "user": "bob", "nodes": ["n1", "n2"],
+         "state": "NODE_FAIL", "started_at": NOW - 500, "ended_at": NOW - 100,
+         "quality": quality, "energy_j": energy_j, "why": why}
+        for index, (quality, energy_j, why) in enumerate(
+            [("missing", None, "no reading"), *[("partial", 1000, "covered 61 %")] * 2]
+        )
+    ]  # fmt: skip
+    node = {"segments": 12, "measured_j": 500_000, "covered_s": 1800, "last_end_at": NOW}
+    made = {
+        "cluster": "lab", "adds_up": True, "measured_j": 1_000_000, "jobs_j": 700_000,
+        "idle_j": 250_000, "system_j": 30_000, "unclaimed_j": 20_000, "difference_j": 0,
+        "uneven_segments": 0, "unknown_j": 5000, "beyond_j": 15_000,
+        "nodes": [{**node, "node": "n1", "missing_s": 0, "silent": False},
+                  {**node, "node": "n2", "missing_s": 600, "silent": True}],
+        "unclaimed_count": 1,
+        "unclaimed": [{"job_id": 9, "restarts": 0, "node": "n1", "start_at": NOW - 300,
+                       "end_at": NOW, "energy_j": 20_000, "why": "no such job"}],
+        "qualities": [{"quality": "measured", "jobs": 20, "energy_j": 698_000},
+                      {"quality": "partial", "jobs": 2, "energy_j": 2000},
+                      {"quality": "missing", "jobs": 1, "energy_j": 0}],
+        "listed_count": 3, "listed": listed, "compared": 23, "mischarged": [],
+        "slurm": {"jobs": 3, "implausible": 1, "ratio_median": 0.987, "ratio_low": 0.9,
+                  "ratio_high": 1.1},
+    }  # fmt: skip
+    return {
+        "now": NOW, "start_at": START_AT, "end_at": END_AT, "clusters": [{**made, **changed}],
+    }  # fmt: skip
+
+
 def quota() -> dict:
     """Two balances and their grants."""
     return {
@@ -262,7 +315,7 @@ def _sums(jobs: list[dict], key, title: str) -> list[dict]:
 def _quality(jobs: list[dict]) -> list[dict]:
     whole = sum(one["elapsed_s"] for one in jobs) or 1
     rows = []
-    for quality in ("measured", "partial", "modelled", "missing"):
+    for quality in ("measured", "sampled", "partial", "modelled", "missing"):
         those = [one for one in jobs if one["quality"] == quality]
         energy = sum(one["energy_j"] or 0 for one in those)
         rows.append({

@@ -25,6 +25,39 @@ def test_readings_sums_and_charge_are_all_there(samples):
     assert "carboncast: DE" in shown
 
 
+def test_each_readings_parts_of_the_node_and_its_pue(samples):
+    job = samples.job(uncertainty_j=50, embodied_mg=1200, pue_source="table")
+    job["evidence"] = samples.evidence(job)
+    job["evidence"][0].update(pue=1.5, uncertainty_j=50, domains={"cpu": 225_000})
+    lines = text(job).splitlines()
+    (header,) = [line.split() for line in lines if line.startswith("From")]
+    assert header == ["From", "Node", "CPU", "J", "Rest", "J", "±", "J"]
+    first = lines.index(next(line for line in lines if line.startswith("From"))) + 1
+    rows = [line.split() for line in lines[first : first + 24]]
+    assert rows[0][2:] == ["225000", "-", "50"]
+    assert all(int(row[2]) + int(row[3]) == 225_000 for row in rows[1:])
+    assert [line.split()[-3] for line in lines if line.startswith("n1 ")][:2] == ["1.5", "1.25"]
+    assert "PUE                1.25 (table)" in lines
+    assert "Uncertainty        ± 50 J (one standard deviation of what is modelled)" in lines
+    assert "Embodied           1200 mg (1.20 g), not in the charge" in lines
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_readings_of_agents_that_tell_no_parts_have_no_table_of_them(samples):
+    job = samples.job()
+    job["evidence"] = [{**row, "domains": {}} for row in samples.evidence(job)]
+    assert "From  Node" not in text(job)
+
+
+def test_what_was_cut_and_why_is_said(samples):
+    job = samples.job(quality="partial", why="covered 61 %")
+    job["evidence"] = samples.evidence(job)
+    job["evidence"][-1]["unclaimed_j"] = 77
+    shown = text(job)
+    assert "77 J beyond Slurm's record of the job are cut" in shown
+    assert "Partial: covered 61 %." in shown
+
+
 def test_a_charge_that_differs_from_its_sum_is_said(samples):
     job = samples.job(mg=412_600, energy_j=5_400_001)
     job["evidence"] = samples.evidence(samples.job())

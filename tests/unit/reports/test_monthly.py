@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from carbonsched.reports.documents import read_report
@@ -17,6 +17,7 @@ from carbonsched.reports.monthly import (
     grid_mean,
     jobs_mean,
     month_before,
+    node_parts,
     per_hundred,
 )
 from carbonsched.reports.monthly_csv import statement_csv
@@ -109,6 +110,9 @@ def test_the_columns_of_accounts_add_up_to_the_eye(samples):
 
 
 @MODEST
+@example(name="000000000000000000\u2e80", mg=0)
+@example(name="\u2e80" * 60, mg=0)
+@example(name=" ", mg=0)
 @given(name=st.text(min_size=1, max_size=60), mg=st.integers(0, 10**12))
 def test_the_text_fits_80_columns(samples, name, mg):
     jobs = [samples.job(name=name, account=name, campaign=name, mg=mg, energy_j=mg)]
@@ -186,3 +190,69 @@ def test_small_words():
     assert month_before("2026-01") == "2025-12"
     assert grid_mean([]) is None
     assert jobs_mean([]) is None
+
+
+def lines_of(document):
+    return statement_text(document, Screen())
+
+
+def test_embodied_carbon_is_a_line_of_its_own_in_every_form(samples):
+    jobs = [samples.job(embodied_mg=180_000), samples.job(1205, embodied_mg=None)]
+    document = samples.report(jobs)
+    lines = lines_of(document)
+    place = next(n for n, line in enumerate(lines) if line.startswith("Embodied CO2"))
+    assert lines[place].endswith("180 g                180 000 mg")
+    assert lines[place + 1].strip() == "making the nodes of 1 of 2 jobs; in no sum"
+    assert html_values(document)["total-embodied"] == ["180000"]
+    rows = csv_rows(document)
+    assert total(rows, "total", "embodied_mg") == total(rows, "job", "embodied_mg") == 180_000
+    assert disagreements(document) == []
+
+
+def test_where_nothing_is_declared_no_form_speaks_of_embodied_carbon(samples):
+    document = samples.report([samples.job()])
+    assert "mbodied" not in "\n".join(lines_of(document))
+    assert "mbodied" not in statement_html(document).partition("<script>")[0]
+    (row,) = (row for row in csv_rows(document) if row["section"] == "total")
+    assert row["embodied_mg"] == ""
+
+
+def test_the_modelled_part_bears_its_uncertainty(samples):
+    jobs = [
+        samples.job(), samples.job(1205, energy_j=4_320_000, uncertainty_j=864_000, domains={})
+    ]  # fmt: skip
+    document = samples.report(jobs)
+    assert any(
+        re.match(r" +of it modelled +1\.20 kWh +\+/- 240 Wh \(1 sd\)$", line)
+        for line in lines_of(document)
+    )
+    assert "of it modelled 1.20 kWh ± 240 Wh" in statement_html(document)
+    assert total(csv_rows(document), "job", "uncertainty_j") == 864_000
+    assert "modelled 1" not in "\n".join(lines_of(samples.report([samples.job()])))
+
+
+def test_a_pue_that_varied_is_a_range_with_its_sources(samples):
+    pue = {"low": 1.18, "high": 1.2401, "sources": ["fallback 1.3", "prometheus prom:9090"]}
+    document = samples.report([samples.job()], pue=pue)
+    shown = lines_of(document)
+    assert "PUE                   1.18 to 1.24" in shown
+    assert "- PUE: prometheus prom:9090" in shown
+    page = statement_html(document)
+    assert "PUE 1.18 to 1.24<" in page
+    assert "<li>PUE: fallback 1.3</li>" in page
+    rows = {row["name"]: row for row in csv_rows(document) if row["section"] == "pue"}
+    assert (rows["lowest"]["pue"], rows["highest"]["pue"]) == ("1.18", "1.2401")
+    assert rows["highest"]["pue_source"] == "fallback 1.3; prometheus prom:9090"
+
+
+def test_the_parts_of_the_nodes_add_up_to_the_energy_in_every_form(samples):
+    document = samples.report(samples.month_jobs(30, seed=3))
+    document["domains"].pop("gpu", None)  # as with agents that tell of some parts only
+    whole = document["totals"]["energy_j"]
+    assert sum(part.energy_j for part in node_parts(document)) == whole
+    assert total(csv_rows(document), "domain", "energy_j") == whole
+    assert sum(map(int, html_values(document)["parts"])) == whole
+    assert any(line.startswith("not told by part") for line in lines_of(document))
+    untold = samples.report([samples.job(domains={})])
+    assert node_parts(untold) == []
+    assert not any(line.startswith("Where in the nodes") for line in lines_of(untold))

@@ -93,6 +93,33 @@ def test_raw_figures_are_whole_joules_and_milligrams(samples):
     ]
 
 
+def test_energy_by_part_of_the_node_adds_up_to_it(samples):
+    fields = choose(jobs.FIELDS, "Energy,CPUEnergy,MemEnergy,GPUEnergy,OtherEnergy")
+    told = samples.job(energy_j=100, domains={"cpu": 40, "gpu": 30, "rest": 20, "node": 10})
+    part = samples.job(energy_j=100, domains={"memory": 40})
+    old = samples.job(energy_j=100, domains={})
+    none = samples.job(energy_j=None, domains={})
+    assert as_pipes(fields, [told, part, old, none], samples.NOW, header=True) == [
+        "Energy_J|CPUEnergy_J|MemEnergy_J|GPUEnergy_J|OtherEnergy_J",
+        "100|40||30|30",
+        "100||40||60",
+        "100||||",
+        "||||",
+    ]
+
+
+def test_uncertainty_embodied_carbon_and_why(samples):
+    fields = choose(jobs.FIELDS, "Uncertainty,Embodied,PUE,Why")
+    job = samples.job(uncertainty_j=12, embodied_mg=1500, why="covered 61 %")
+    shown = as_table(fields, [job, samples.job()], samples.NOW, Screen(), header=False)
+    assert shown[0].split("  ") == ["± 12 J", "1.50 g", "1.250", "covered 61 %"]
+    assert as_pipes(fields, [job, samples.job(uncertainty_j=None)], samples.NOW, header=True) == [
+        "Uncertainty_J|Embodied_mg|PUE|Why",
+        "12|1500|1.25|covered 61 %",
+        "||1.25|",
+    ]
+
+
 def test_widths_as_sacct_takes_them(samples):
     fields = choose(jobs.FIELDS, "JobName%5,JobID%-8,CO2")
     lines = as_table(fields, [samples.job()], samples.NOW, Screen(), header=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from carbonsched.accounting import Budgets
+from carbonsched.accounting import Budgets, Embodied
 from carbonsched.errors import ClusterRefusedError
 from carbonsched.ledger import Ledger
 from carbonsched.model.directives import encode_mark
@@ -15,13 +15,15 @@ from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Qualit
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.model.job import Job, JobKey
 from carbonsched.planning import DelayPolicy, PlanningParameters
-from carbonsched.ports import Node
+from carbonsched.ports import Node, Pue
 from carbonsched.services.adopt import AdoptJobs
+from carbonsched.services.audit import Audits
 from carbonsched.services.grid import Grid
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
+from carbonsched.services.pue import ConstantPue
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
 from carbonsched.services.statement import Statements
@@ -114,10 +116,12 @@ class Site:
     slurm: StandInSlurm
     ledger: Ledger
     budgets: dict = field(default_factory=dict)
+    pue: Pue = field(default_factory=lambda: ConstantPue(pue_ppm=1_200_000))
+    embodied: Embodied | None = None
 
     def __post_init__(self) -> None:
         managed = ManagedCluster(
-            cluster=self.slurm, zone="DE", pue_ppm=1_200_000,
+            cluster=self.slurm, zone="DE", pue=self.pue, embodied=self.embodied,
             node_classes=(NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=240.0),),
         )  # fmt: skip
         self.clusters = Clusters([managed])
@@ -141,6 +145,7 @@ class Site:
             "Test site", "UTC", self.clusters, self.ledger, self.grid, self.quotas, self.settle,
             self.views, self.clock,
         )  # fmt: skip
+        self.audits = Audits(self.clusters, self.ledger, self.clock)
 
     def round(self) -> None:
         self.adopt.run()
@@ -167,11 +172,11 @@ class Site:
             IntensitySeries(info=INFO, fetched_at=self.clock.now(), points=points)
         )
 
-    def segment(self, job: Job, start_at: int, length_s=300, energy_j=30_000, node="n1"):
+    def segment(self, job: Job, start_at: int, length_s=300, energy_j=30_000, node="n1", **more):
         part = EnergyPart(
-            kind=PartKind.JOB, energy_j=energy_j, cpu_ms=length_s * 1000,
-            present_ms=length_s * 1000, job_id=job.key.job_id, restarts=job.key.restarts,
-            uid=job.uid,
+            kind=PartKind.JOB, energy_j=energy_j, uid=job.uid, job_id=job.key.job_id,
+            **{"cpu_ms": length_s * 1000, "present_ms": length_s * 1000,
+               "restarts": job.key.restarts, **more},
         )  # fmt: skip
         idle = EnergyPart(kind=PartKind.IDLE, energy_j=6000)
         return EnergySegment(
@@ -187,11 +192,12 @@ class Site:
 def make_site(tmp_path):
     opened = []
 
-    def make(**budgets) -> Site:
+    def make(*, pue=None, embodied=None, **budgets) -> Site:
         clock = Clock()
         ledger = Ledger(tmp_path / f"ledger-{len(opened)}.db")
         opened.append(ledger)
-        return Site(clock, StandInSlurm(clock), ledger, budgets)
+        given = {"pue": pue} if pue else {}
+        return Site(clock, StandInSlurm(clock), ledger, budgets, embodied=embodied, **given)
 
     yield make
     for ledger in opened:

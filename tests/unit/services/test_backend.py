@@ -14,9 +14,10 @@ from carbonsched.services.advice import Advice
 from carbonsched.services.backend import ServiceBackend
 from carbonsched.services.gate import owners_begin_in
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.pue import ConstantPue
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import JobQuery, ReportQuery
+from carbonsched.web.backend import AuditQuery, JobQuery, ReportQuery
 
 HOUR = 3600
 
@@ -41,7 +42,7 @@ def make_backend(make_site, tmp_path):
             Access(("bin",)), lock, Ticks({"settle": site.settle.run}, lock, site.clock),
             site.clusters, site.ledger, site.adopt, site.predict, site.plan, site.take,
             site.quotas, Advice(site.ledger, site.predict, site.quotas, site.clock, "UTC"),
-            site.views, site.statements, site.clock,
+            site.views, site.statements, site.audits, site.clock,
         )  # fmt: skip
         return site, backend
 
@@ -160,9 +161,20 @@ def test_grants_are_for_operators_with_a_reason_on_a_budget_there_is(make_backen
 
 def test_readings_are_for_root(make_backend):
     _, backend = make_backend()
-    assert backend.readings(ROOT, [], []) == {"accepted": 0, "duplicates": 0, "refused": []}
+    nothing = {"accepted": 0, "duplicates": 0, "refused": [], "ended": []}
+    assert backend.readings(ROOT, [], [], None) == nothing
     with pytest.raises(ForbiddenError):
-        backend.readings(BIN, [], [])
+        backend.readings(BIN, [], [], None)
+
+
+def test_an_audit_is_for_operators(make_backend):
+    _, backend = make_backend()
+    query = AuditQuery(start_at=0, end_at=10)
+    assert [one["cluster"] for one in backend.audit(BIN, query)["clusters"]] == ["lab"]
+    with pytest.raises(ForbiddenError, match="operator"):
+        backend.audit(DAEMON, query)
+    with pytest.raises(RequestError, match="known: lab"):
+        backend.audit(ROOT, replace(query, cluster="nowhere"))
 
 
 def test_health_names_the_version_and_the_ticks(make_backend):
@@ -200,7 +212,7 @@ class Asleep:
 
 
 def test_a_cluster_that_is_away_does_not_keep_the_others_waiting(site):
-    asleep = ManagedCluster(cluster=Asleep(), zone="DE", pue_ppm=1_000_000)
+    asleep = ManagedCluster(cluster=Asleep(), zone="DE", pue=ConstantPue(pue_ppm=1_000_000))
     managed = {"asleep": asleep, **{one.name: one for one in site.clusters}}
     site.clusters._by_name.clear()
     site.clusters._by_name.update(managed)

@@ -12,6 +12,7 @@ from carbonsched.model.directives import Directives
 from carbonsched.model.entry import EntryKind, LedgerEntry
 from carbonsched.model.intensity import IntensitySeries, Point, SeriesInfo
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.pue import ConstantPue
 from carbonsched.services.statement import Scope, Statements
 
 HOUR = 3600
@@ -61,11 +62,12 @@ def test_an_empty_month_is_a_whole_statement_of_nothing(site, scope, month):
     assert report["period"]["start_at"] < report["period"]["end_at"]
     assert report["totals"] == {
         "jobs": 0, "energy_j": 0, "mg": 0, "provisional_mg": 0, "saved_mg": None,
+        "embodied_mg": None, "embodied_jobs": 0, "modelled_j": 0, "uncertainty_j": 0,
         "deferred_jobs": 0, "cpu_s": 0, "elapsed_s": 0,
     }  # fmt: skip
     for name in ("days", "accounts", "campaigns", "jobs", "intensity", "sources"):
         assert report[name] == []
-    assert [row["share_pct"] for row in report["quality"]] == [0, 0, 0, 0]
+    assert [row["share_pct"] for row in report["quality"]] == [0] * 5
     assert report["car"]["km"] == 0
     assert report["quota"] is None
     assert scope.name in report["statement"]
@@ -125,7 +127,9 @@ def two_clusters(metered):
 
     other.submit = submit_there
     first = metered.clusters.get("lab")
-    both = Clusters([first, ManagedCluster(cluster=other, zone="DE", pue_ppm=1_500_000)])
+    both = Clusters(
+        [first, ManagedCluster(cluster=other, zone="DE", pue=ConstantPue(pue_ppm=1_500_000))]
+    )
     metered.clusters._by_name.update({one.name: one for one in both})
     metered.take._clusters.add("other")
     return metered, other

@@ -21,7 +21,7 @@ from carbonsched.errors import (
 from carbonsched.model.directives import Directives
 from carbonsched.transport.request import signed_payload
 from carbonsched.web.app import MAX_BODY
-from carbonsched.web.backend import JobQuery, ReportQuery
+from carbonsched.web.backend import AuditQuery, JobQuery, NodeView, ReportQuery
 
 
 def last(service):
@@ -51,6 +51,13 @@ GETS = [
     ),
     ("/v1/report", {"user": "ada"}, "report", ReportQuery(user="ada")),
     ("/v1/report", {"campaign": "s"}, "report", ReportQuery(campaign="s")),
+    ("/v1/audit", {"start": 5, "end": 9}, "audit", AuditQuery(start_at=5, end_at=9)),
+    (
+        "/v1/audit",
+        {"start": 0, "end": 9, "cluster": "lab"},
+        "audit",
+        AuditQuery(start_at=0, end_at=9, cluster="lab"),
+    ),
 ]
 
 
@@ -72,7 +79,14 @@ def test_readings_arrive_item_by_item_unread(service):
     segments, epochs = [{"a": 1}, None, "x"], [[5]]
     service.client.post("/v1/readings", {"segments": segments, "epochs": epochs})
     name, (_, *told) = last(service)
-    assert (name, told) == ("readings", [segments, epochs])
+    assert (name, told) == ("readings", [segments, epochs, None])
+
+
+def test_what_a_node_believes_present_arrives_with_its_readings(service):
+    node = {"cluster": "lab", "name": "n1", "jobs": [[7, 0], [8, 2]], "later": 1}
+    service.client.post("/v1/readings", {"segments": [], "node": node})
+    _, (_, *told) = last(service)
+    assert told == [[], [], NodeView(cluster="lab", name="n1", jobs=((7, 0), (8, 2)))]
 
 
 def test_a_submission_arrives_with_its_directives(service):
@@ -105,7 +119,8 @@ def refused(answer, status, words=""):
 
 SIGNED = [
     ("GET", "/v1/queue"), ("GET", "/v1/jobs"), ("GET", "/v1/report"), ("GET", "/v1/quota"),
-    ("POST", "/v1/readings"), ("POST", "/v1/jobs"), ("POST", "/v1/quota/grants"),
+    ("GET", "/v1/audit"), ("POST", "/v1/readings"), ("POST", "/v1/jobs"),
+    ("POST", "/v1/quota/grants"),
 ]  # fmt: skip
 SOUND = {
     "/v1/readings": b"{}",
@@ -168,6 +183,8 @@ def test_another_query_is_another_request(service):
         "/v1/jobs?since_at=1e3",
         f"/v1/jobs?until_at={10**30}",
         "/v1/queue?all=perhaps",
+        "/v1/audit?start=5",
+        "/v1/audit?start=-5&end=9",
     ],
 )
 def test_a_malformed_question_is_refused_in_one_line(service, path):
@@ -185,6 +202,10 @@ def test_a_malformed_question_is_refused_in_one_line(service, path):
         ("/v1/readings", b"[" * 100_000),
         ("/v1/readings", b'{"segments": 5}'),
         ("/v1/readings", b'{"segments": [], "more": []}'),
+        ("/v1/readings", b'{"node": []}'),
+        ("/v1/readings", b'{"node": {"cluster": "lab", "name": "n1", "jobs": [[7]]}}'),
+        ("/v1/readings", b'{"node": {"cluster": "lab", "name": "n1", "jobs": [[7, -1]]}}'),
+        ("/v1/readings", b'{"node": {"cluster": "lab", "name": "n1", "jobs": [["7", 0.5]]}}'),
         ("/v1/readings", json.dumps({"segments": [0] * 10_001}).encode()),
         ("/v1/jobs", b"{}"),
         ("/v1/jobs", b'{"cluster": "lab", "job_id": 0, "directives": {}}'),
@@ -207,6 +228,11 @@ def test_a_malformed_question_is_refused_in_one_line(service, path):
 def test_a_malformed_document_is_refused_in_one_line(service, path, body):
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     refused(service.signed("POST", path, body, headers), 400)
+    assert service.backend.asked == []
+
+
+def test_an_audit_of_no_time_is_refused(service):
+    refused(service.signed("GET", "/v1/audit?start=9&end=9"), 400, "before it starts")
     assert service.backend.asked == []
 
 
