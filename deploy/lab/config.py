@@ -28,6 +28,8 @@ class LabConfig:
     Attributes:
         directory: everything of the lab lies in it; every user must be able to reach it.
         node_cpus: what each node claims to have, whatever the host has.
+        node_gpus: GPUs that the nodes claim to have, in their order; none where it ends.
+        memory_limits: whether memory is allocated to jobs and held by control groups.
         prolog: copied with its ``SPOOL=`` line rewritten; likewise the epilog. None: no such hook.
         submit_plugin: copied with its ``QUOTA_FILE`` line rewritten; None: no submit plug-in.
         slurm_conf: lines added to slurm.conf.
@@ -40,6 +42,8 @@ class LabConfig:
     nodes: int = 4
     node_cpus: int = 8
     node_memory_mb: int = 4000
+    node_gpus: tuple[int, ...] = ()
+    memory_limits: bool = False
     users: tuple[LabUser, ...] = (
         LabUser(name="carbon-ada", account="physics"),
         LabUser(name="carbon-ben", account="biology"),
@@ -63,6 +67,7 @@ class LabConfig:
             raw[key] = Path(raw[key]) if raw[key] else None
         raw["directory"] = Path(raw["directory"])
         raw["users"] = tuple(LabUser(**user) for user in raw["users"])
+        raw["node_gpus"] = tuple(raw["node_gpus"])
         raw["slurm_conf"] = tuple(raw["slurm_conf"])
         raw["path"] = tuple(Path(part) for part in raw["path"])
         return cls(**raw)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import cgroups, slurm_conf
@@ -13,7 +16,6 @@ from .processes import ProcessSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from .config import LabConfig
 
@@ -43,8 +45,11 @@ def write_files(config: LabConfig, site: Site, spool: Path, quota_file: Path) ->
     for node in site.node_ports:
         (config.directory / "slurmd" / node).mkdir(parents=True)
     hooks = _install_hooks(config, folder, spool, quota_file)
-    (folder / "slurm.conf").write_text(_slurm_conf(config, site, hooks))
-    (folder / "cgroup.conf").write_text(_cgroup_conf())
+    gpus = dict(zip(site.node_ports, config.node_gpus, strict=False))
+    (folder / "slurm.conf").write_text(_slurm_conf(config, site, hooks, gpus))
+    (folder / "cgroup.conf").write_text(_cgroup_conf(config))
+    if any(gpus.values()):
+        (folder / "gres.conf").write_text(_gres_conf(config.directory / "gpus", gpus))
     secret = folder / "slurmdbd.conf"  # slurmdbd refuses one that others may read
     secret.touch(mode=0o600)
     shutil.chown(secret, SLURM_USER, SLURM_USER)
@@ -97,13 +102,18 @@ def _daemon(
     )
 
 
-def _slurm_conf(config: LabConfig, site: Site, hooks: list[str]) -> str:
+def _slurm_conf(config: LabConfig, site: Site, hooks: list[str], gpus: Mapping[str, int]) -> str:
     nodes = [
         slurm_conf.NODE.substitute(
-            name=name, port=port, cpus=config.node_cpus, memory_mb=config.node_memory_mb
+            name=name,
+            port=port,
+            cpus=config.node_cpus,
+            memory_mb=config.node_memory_mb,
+            gres=f" Gres=gpu:{gpus[name]}" if gpus.get(name) else "",
         )
         for name, port in site.node_ports.items()
     ]
+    extra = [*config.slurm_conf, *([slurm_conf.GPUS] if any(gpus.values()) else [])]
     return slurm_conf.SLURM_CONF.substitute(
         cluster=config.cluster,
         directory=config.directory,
@@ -113,15 +123,33 @@ def _slurm_conf(config: LabConfig, site: Site, hooks: list[str]) -> str:
         hooks="\n".join(hooks),
         nodes="\n".join(nodes),
         node_list=",".join(site.node_ports),
-        extra="\n".join(config.slurm_conf),
+        resources="CR_Core_Memory" if config.memory_limits else "CR_Core",
+        extra="\n".join(extra),
     )
 
 
-def _cgroup_conf() -> str:
+def _cgroup_conf(config: LabConfig) -> str:
     version = cgroups.version()
     alone = version == 2 and not cgroups.systemd_rules()
-    extra = slurm_conf.CGROUP_V2_ALONE if alone else ""
-    return slurm_conf.CGROUP_CONF.substitute(version=version, extra=extra)
+    return slurm_conf.CGROUP_CONF.substitute(
+        version=version,
+        constrain_memory="yes" if config.memory_limits else "no",
+        extra=slurm_conf.CGROUP_V2_ALONE if alone else "",
+    )
+
+
+def _gres_conf(devices: Path, gpus: Mapping[str, int]) -> str:
+    """Each GPU has a device with the numbers of /dev/null; plain files would not be counted."""
+    devices.mkdir()
+    numbers = Path(os.devnull).stat().st_rdev
+    for number in range(max(gpus.values())):
+        os.mknod(devices / f"gpu{number}", 0o666 | stat.S_IFCHR, numbers)
+    lines = [
+        slurm_conf.GRES_CONF.substitute(name=name, devices=devices, last=count - 1)
+        for name, count in gpus.items()
+        if count
+    ]
+    return "".join(["AutoDetect=off\n", *lines])
 
 
 def _install_hooks(config: LabConfig, folder: Path, spool: Path, quota_file: Path) -> list[str]:

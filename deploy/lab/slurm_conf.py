@@ -45,7 +45,7 @@ $hooks
 
 # Cores are shared between jobs of one node; first come, first served, looked at every second.
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=$resources
 PriorityType=priority/basic
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,batch_sched_delay=0,bf_interval=1
@@ -61,8 +61,12 @@ $extra
 
 NODE = Template(
     "NodeName=$name NodeHostname=127.0.0.1 NodeAddr=127.0.0.1 Port=$port"
-    " CPUs=$cpus RealMemory=$memory_mb State=UNKNOWN"
+    " CPUs=$cpus RealMemory=$memory_mb$gres State=UNKNOWN"
 )
+
+# GPUs that are not there: Slurm wants a device for each, of which it uses the number alone.
+GPUS = "GresTypes=gpu\nAccountingStorageTRES=gres/gpu"
+GRES_CONF = Template("NodeName=$name Name=gpu File=$devices/gpu[0-$last]\n")
 
 SLURMDBD_CONF = Template("""\
 DbdHost=localhost
@@ -82,7 +86,7 @@ StorageLoc=slurm_acct_db
 CGROUP_CONF = Template("""\
 CgroupPlugin=cgroup/v$version
 ConstrainCores=no
-ConstrainRAMSpace=no
+ConstrainRAMSpace=$constrain_memory
 $extra
 """)
 

@@ -5,6 +5,6 @@ provider lets each recorded hour last some seconds, and slots, segments and tick
 """
 
 from .settings import REACH_S, StackSettings
-from .stack import SITE_FILE, Stack
+from .stack import SITE_FILE, AgentExtras, Stack
 
-__all__ = ["REACH_S", "SITE_FILE", "Stack", "StackSettings"]
+__all__ = ["REACH_S", "SITE_FILE", "AgentExtras", "Stack", "StackSettings"]

@@ -46,11 +46,7 @@ clusters:
       timeout: 20 s
       max_calls_per_s: 20
     nodes:
-      - nodes: "{nodes}"
-        cpus: {cpus}
-        idle: 80 W
-        max: 300 W
-zones:
+{classes}zones:
   - name: DE
     providers:
 {provider}planning:
@@ -61,6 +57,19 @@ zones:
   safety_margin: {slot_s} s
   settle_lag: {settle_lag_s} s
 quotas: {quotas}
+"""
+
+_CLASS = """\
+      - nodes: "{nodes}"
+        cpus: {cpus}
+        idle: 80 W
+        max: 300 W
+"""
+
+_GPUS = """\
+        gpus: {gpus}
+        gpu_idle: 50 W
+        gpu_max: 400 W
 """
 
 _REPLAY = """\
@@ -90,7 +99,8 @@ class StackSettings:
 
     ``record_start`` is the recorded time that the replay begins with. ``intensity_files`` is
     a folder with ``actual.csv`` and ``forecasts.csv`` that take the replay's place. ``quotas`` are
-    pairs of a user and a monthly mass as the configuration writes it.
+    pairs of a user and a monthly mass as the configuration writes it. ``node_gpus`` are the GPUs
+    that nodes declare, in their order; none where it ends.
     """
 
     record_start: str = "2021-08-25T05:00Z"
@@ -104,6 +114,7 @@ class StackSettings:
     lease_s: int = 30
     quotas: tuple[tuple[str, str], ...] = ()
     operators: tuple[str, ...] = ()
+    node_gpus: tuple[int, ...] = ()
 
     def yaml(
         self,
@@ -114,7 +125,7 @@ class StackSettings:
         quota_file: Path,
         slurm_conf: Path,
         cluster: str,
-        nodes: str,
+        nodes: tuple[str, ...],
         cpus: int,
         port: int,
         begin_at: int,
@@ -136,13 +147,22 @@ class StackSettings:
             delivery_s=self.delivery_s,
             cluster=cluster,
             slurm_conf=slurm_conf,
-            nodes=nodes,
-            cpus=cpus,
+            classes=self._classes(nodes, cpus),
             provider=self._provider(begin_at),
             slot_s=self.slot_s,
             settle_lag_s=round(2 * self.hour_s),
             quotas=lines or "[]",
         )
+
+    def _classes(self, nodes: tuple[str, ...], cpus: int) -> str:
+        """One power class for all nodes with as many GPUs."""
+        gpus = dict(zip(nodes, self.node_gpus, strict=False))
+        text = ""
+        for count in sorted({gpus.get(node, 0) for node in nodes}):
+            alike = ",".join(node for node in nodes if gpus.get(node, 0) == count)
+            text += _CLASS.format(nodes=alike, cpus=cpus)
+            text += _GPUS.format(gpus=count) if count else ""
+        return text
 
     def _provider(self, begin_at: int) -> str:
         if self.intensity_files is not None:

@@ -7,26 +7,48 @@ import shutil
 import socket
 import time
 import urllib.request
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .settings import REACH_S, StackSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from subprocess import CompletedProcess
 
     from lab import Lab
 
 DAEMON = "carbonschedd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentExtras:
+    """What a node's agent gets beyond the usual: options of its command line, environment."""
+
+    options: tuple[str | Path, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
 SITE_FILE = "carbonsched/site.json"
 """Where in a lab's directory the compiled site file lies; CARBONSCHED_SITE must name it."""
 
 
 class Stack:
-    """The daemon and the agents of one lab; ``programs`` holds the installed commands."""
+    """The daemon and the agents of one lab; ``programs`` holds the installed commands.
 
-    def __init__(self, lab: Lab, programs: Path, settings: StackSettings) -> None:
+    ``extras`` are the agents' by node: other hardware than the host's, for instance.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        programs: Path,
+        settings: StackSettings,
+        extras: Mapping[str, AgentExtras] | None = None,
+    ) -> None:
         self.lab = lab
+        self.extras = dict(extras or {})
         self.settings = settings
         self.folder = lab.directory / "carbonsched"
         self.config_file = self.folder / "carbonsched.yaml"
@@ -63,8 +85,10 @@ class Stack:
         """As root, like slurmd."""
         program = self._programs / "carbonsched"
         argv: list[str | Path] = [program, "agent", "--node", node, "--site", self.site_file]
+        extras = self.extras.get(node, AgentExtras())
+        environment = {"PYTHONUNBUFFERED": "1", **extras.environment}
         name = f"agent-{node}"
-        self.lab.start_process(name, argv, {"PYTHONUNBUFFERED": "1"}, user="root")
+        self.lab.start_process(name, [*argv, *extras.options], environment, user="root")
         marks = self.lab.spool / node / "agent.sock"
         self.lab.processes.wait_ready(name, marks.exists, REACH_S)
 
@@ -120,7 +144,7 @@ class Stack:
             quota_file=self.lab.quota_file,
             slurm_conf=self.lab.slurm_conf,
             cluster=self.lab.config.cluster,
-            nodes=",".join(self.lab.nodes),
+            nodes=self.lab.nodes,
             cpus=self.lab.config.node_cpus,
             port=self.port,
             # The record begins at a whole slot, so that recorded hours and slots are aligned.

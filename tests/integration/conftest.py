@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "deploy"), str(Path(__file__).parent)]
 
 from lab import Lab, LabConfig, unfit  # noqa: E402  # found through the line above
+from plant_trial import PlantTrial  # noqa: E402
+from scene import Scene  # noqa: E402
 from trial import ADA, Grid, Trial  # noqa: E402
 
 PROGRAMS = Path(sys.executable).parent
@@ -53,6 +55,33 @@ def trial(lab_folder):
 def stack(trial):
     """The daemon and the agents on the trial's cluster."""
     return trial.stack
+
+
+@pytest.fixture(scope="session")
+def metered(lab_folder):
+    """Another such cluster, whose nodes have the hardware of a power plant; see plant_trial.py."""
+    folder = lab_folder / "metered"
+    folder.mkdir(mode=0o755)
+    with Lab.started(PlantTrial.config(folder / "lab", PROGRAMS)) as lab:
+        trial = PlantTrial(lab, PROGRAMS, Grid(folder / "grid"), folder / "plant")
+        try:
+            yield trial
+        finally:
+            trial.plant.stop()
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Makes a node of a power plant and its agent, without Slurm; closed in the end."""
+    made = []
+
+    def make(**script):
+        made.append(Scene(tmp_path, **script))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture(scope="session")

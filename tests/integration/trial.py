@@ -7,14 +7,15 @@ import sqlite3
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 from lab import Lab, LabConfig, LabError
-from stack import SITE_FILE, Stack, StackSettings
+from stack import SITE_FILE, AgentExtras, Stack, StackSettings
 
 from carbonsched.transport.client import Client
 from carbonsched.transport.munge import Munge
@@ -101,9 +102,16 @@ class Answer:
 
 
 class Trial:
-    """One cluster with carbonsched on it."""
+    """One cluster with carbonsched on it; ``extras`` are its agents', ``speeds`` the stack's."""
 
-    def __init__(self, lab: Lab, programs: Path, grid: Grid) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        programs: Path,
+        grid: Grid,
+        extras: Mapping[str, AgentExtras] | None = None,
+        **speeds: Any,
+    ) -> None:
         self.lab = lab
         self.grid = grid
         self.programs = programs
@@ -116,7 +124,7 @@ class Trial:
             quotas=((BEN, "10 kg"),),
             operators=("root",),
         )
-        self.stack = Stack(lab, programs, settings)
+        self.stack = Stack(lab, programs, replace(settings, **speeds), extras)
         self.stack.start()
         self.api = Client(f"http://127.0.0.1:{self.stack.port}", Munge(str(lab.munge_socket)), 30.0)
 
