@@ -26,6 +26,7 @@ from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
+from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ArchivedPue, ConstantPue, FetchPue, Since, TablePue
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
@@ -93,9 +94,11 @@ def build(config: SiteConfig) -> Application:
     budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
     quotas = Quotas(budgets, ledger, predict, time_zone)
     plan = PlanStarts(clusters, ledger, grid, quotas, clock, _policy(config), _parameters(config))
+    presence = Presence()
     settle = SettleJobs(
-        clusters, ledger, grid, predict, quotas, clock, time_zone, _missing_after_s(config)
-    )
+        clusters, ledger, grid, predict, quotas, presence, clock, time_zone,
+        _missing_after_s(config),
+    )  # fmt: skip
     works = {
         "intensity": fetch.run,
         **({"pue": FetchPue(readers, ledger, clock).run} if readers else {}),
@@ -114,7 +117,7 @@ def build(config: SiteConfig) -> Application:
     )
     backend = ServiceBackend(
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
-        TakeReadings(clusters, ledger, clock), quotas,
+        TakeReadings(clusters, ledger, presence, clock), quotas,
         Advice(ledger, predict, quotas, clock, time_zone), views, statements,
         Audits(clusters, ledger, clock), clock,
     )  # fmt: skip

@@ -22,7 +22,11 @@ _JOB_PARTS = "segments JOIN parts ON parts.segment_id = segments.id"
 _INSIDE = (
     "jobs.cluster = parts.cluster AND jobs.job_id = parts.job_id"
     " AND jobs.restarts = parts.restarts AND jobs.started_at <= segments.start_at"
-    " AND (jobs.ended_at IS NULL OR jobs.ended_at + 1 >= segments.end_at)"
+    " AND (jobs.ended_at >= segments.end_at"
+    "  OR ((jobs.ended_at IS NULL OR jobs.ended_at + 1 >= segments.end_at) AND NOT EXISTS"
+    "   (SELECT 1 FROM lost_ends WHERE lost_ends.cluster = jobs.cluster"
+    "    AND lost_ends.job_id = jobs.job_id AND lost_ends.submitted_at = jobs.submitted_at"
+    "    AND lost_ends.restarts = jobs.restarts AND lost_ends.node = segments.node)))"
     " AND parts.present_ms <= 1000 * (segments.end_at - segments.start_at)"
 )
 

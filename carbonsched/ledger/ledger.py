@@ -10,6 +10,7 @@ from carbonsched.ledger.audits import AuditTable
 from carbonsched.ledger.database import LedgerFile
 from carbonsched.ledger.entries import EntryTable
 from carbonsched.ledger.jobs import JobTable
+from carbonsched.ledger.lost_ends import LostEndTable
 from carbonsched.ledger.plans import PlanTable
 from carbonsched.ledger.pues import PueTable
 from carbonsched.ledger.readings import ReadingTable
@@ -30,6 +31,7 @@ class Ledger:
         self.plans = PlanTable(self._file)
         self.entries = EntryTable(self._file)
         self.pues = PueTable(self._file)
+        self.lost_ends = LostEndTable(self._file)
         self.audits = AuditTable(self._file)
 
     def transaction(self) -> AbstractContextManager[None]:

@@ -28,6 +28,7 @@ class JobReading:
     """A job's part of one segment, with the fields of :class:`EnergyPart`.
 
     ``unclaimed_j`` is what was cut from it because it lies beyond Slurm's record of the job.
+    ``end_lost`` says that its node missed the job's epilog and was told the end by Slurm's record.
     """
 
     node: str
@@ -43,6 +44,7 @@ class JobReading:
     uncertainty_j: int = 0
     domains: Mapping[Domain, int] = field(default_factory=dict)
     unclaimed_j: int = 0
+    end_lost: bool = False
 
 
 _PART = (

@@ -176,12 +176,23 @@ _METERING = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX pues_by_end ON pues (cluster, end_at)",
+    """
+    CREATE TABLE lost_ends (
+      cluster TEXT NOT NULL, job_id INTEGER NOT NULL, submitted_at INTEGER NOT NULL,
+      restarts INTEGER NOT NULL, node TEXT NOT NULL, ended_at INTEGER NOT NULL,
+      told_at INTEGER NOT NULL,
+      PRIMARY KEY (cluster, job_id, submitted_at, restarts, node)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX lost_ends_by_end ON lost_ends (cluster, ended_at)",
 )
 
 
 @migrations()
 def m0002_metering(db: Database) -> None:
     """Parts by domain with a quality of their own; PUE over time; what Slurm itself metered.
+
+    Ends that nodes missed and were told have a table too.
 
     What is there keeps its meaning: a part without a quality of its own has its segment's, and
     ``{}`` says that its domains were not told.

@@ -50,7 +50,8 @@ class Use:
 
     ``cpus`` is 0 and ``memory_mb`` ``None`` where the allocation is not known. ``gpus`` has the
     fraction (numerator, denominator) of each device that it was given. Slurm gives the CPUs of a
-    ``suspended`` job away, its memory and GPUs not.
+    ``suspended`` job away, its memory and GPUs not. A ``fading`` job lost its control group and its
+    end is not known: it may be over, so where more is allocated than there is, it yields first.
     """
 
     owner: Owner
@@ -60,6 +61,7 @@ class Use:
     memory_mb: int | None = None
     gpus: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     suspended: bool = False
+    fading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,50 @@ def divide(
     """Shares of each owner by domain in an interval of ``length_ns``.
 
     Those of a device add up to its energy and its uncertainty. Each job of ``uses`` is in the
-    answer. Allocations beyond what the node has are scaled down to it. A static part that is not
-    known counts as none. ``system_cpu_ns`` is CPU time of processes that belong to no job; dynamic
-    energy of CPUs while no CPU time was seen is the system's.
+    answer. Of allocations beyond what the node has, those of fading jobs shrink to what the others
+    leave, and what is still beyond is scaled down. A static part that is not known counts as none.
+    ``system_cpu_ns`` is CPU time of processes that belong to no job; dynamic energy of CPUs while
+    no CPU time was seen is the system's.
     """
     return Allocation(length_ns, node, tuple(uses)).divide(tuple(energies), system_cpu_ns)
+
+
+class _Held:
+    """Who had how much of one resource, of which there is ``whole``."""
+
+    def __init__(self, whole: int) -> None:
+        self._whole = whole
+        self._sure: Weights = {}
+        self._fading: Weights = {}
+
+    def add(self, use: Use, amount: int) -> None:
+        """What a job had."""
+        _add(self._fading if use.fading else self._sure, use.owner, amount)
+
+    @property
+    def members(self) -> Collection[Owner]:
+        """Everybody who had something, were it nothing."""
+        return {**self._sure, **self._fading}
+
+    def weights(self) -> Weights:
+        """Amounts in proportion; fading jobs have no more than the others leave of the whole."""
+        return self._weights()[0]
+
+    def with_idle(self) -> Weights:
+        """The same, with what is not held as idle's; more than there is, is scaled down."""
+        held, whole = self._weights()
+        free = whole - sum(held.values())
+        return held | {IDLE: free} if free > 0 else held
+
+    def _weights(self) -> tuple[Weights, int]:
+        """Amounts, and the whole in the same unit."""
+        left = max(0, self._whole - sum(self._sure.values()))
+        wanted = sum(self._fading.values())
+        unit, each = (1, 1) if wanted <= left or not self._whole else (wanted, left)
+        held = {owner: amount * unit for owner, amount in self._sure.items()}
+        for owner, amount in self._fading.items():
+            _add(held, owner, amount * each)
+        return held, self._whole * unit
 
 
 class Allocation:
@@ -119,7 +160,7 @@ class Allocation:
                 rests.append(one)
             elif one.domain is Domain.GPU:
                 held = self._held(one.device)
-                _spread(cells, seen, one, _with_idle(*held), self._working(held[0]), held[0])
+                _spread(cells, seen, one, held.with_idle(), self._working(held), held.members)
             else:
                 static = self._memory if one.domain is Domain.MEMORY else self._cpus
                 _spread(cells, seen, one, static, busy, everybody)
@@ -149,36 +190,36 @@ class Allocation:
 
     @cached_property
     def _cpus(self) -> Weights:
-        held: Weights = {}
+        held = _Held(self._node.cpus * self._length_ns)
         for use in self._uses:
             if not use.suspended:
-                _add(held, use.owner, use.cpus * self._present_ns(use))
-        return _with_idle(held, self._node.cpus * self._length_ns)
+                held.add(use, use.cpus * self._present_ns(use))
+        return held.with_idle()
 
     @cached_property
     def _memory(self) -> Weights:
         """In CPU-megabytes, in which allocations of CPUs and of memory can both be told."""
         cpus, memory_mb = self._node.cpus, self._node.memory_mb or 1
-        held: Weights = {}
+        held = _Held(cpus * memory_mb * self._length_ns)
         for use in self._uses:
             known = use.memory_mb is not None and self._node.memory_mb
             amount = (use.memory_mb or 0) * cpus if known else use.cpus * memory_mb
-            _add(held, use.owner, amount * self._present_ns(use))
-        return _with_idle(held, cpus * memory_mb * self._length_ns)
+            held.add(use, amount * self._present_ns(use))
+        return held.with_idle()
 
-    def _held(self, device: str) -> tuple[Weights, int]:
-        """Who had how much of a GPU, and how much the whole of it is."""
+    def _held(self, device: str) -> _Held:
+        """Who had how much of a GPU."""
         fractions = [(use, use.gpus[device]) for use in self._uses if device in use.gpus]
         unit = lcm(*(denominator for _, (_, denominator) in fractions))
-        held: Weights = {}
+        held = _Held(unit * self._length_ns)
         for use, (numerator, denominator) in fractions:
-            _add(held, use.owner, numerator * (unit // denominator) * self._present_ns(use))
-        return held, unit * self._length_ns
+            held.add(use, numerator * (unit // denominator) * self._present_ns(use))
+        return held
 
-    def _working(self, held: Weights) -> Weights:
+    def _working(self, held: _Held) -> Weights:
         """Those who had a GPU and could use it; nobody's work is idle's."""
         stopped = {use.owner for use in self._uses if use.suspended}
-        working = {owner: weight for owner, weight in held.items() if owner not in stopped}
+        working = {one: weight for one, weight in held.weights().items() if one not in stopped}
         return working if any(working.values()) else {IDLE: 1}
 
     @cached_property
@@ -189,7 +230,7 @@ class Allocation:
         if gpus:
             shares = {owner: share * len(gpus) for owner, share in shares.items()}
         for device in gpus:
-            for owner, share in _in_parts(_with_idle(*self._held(device))).items():
+            for owner, share in _in_parts(self._held(device).with_idle()).items():
                 _add(shares, owner, share)
         return shares
 
@@ -224,12 +265,6 @@ def _spread(
             doubt_uj += before.uncertainty_uj
             quality = worse(quality, before.quality)
         mine[energy.domain] = Share(share_uj, doubt_uj, quality)
-
-
-def _with_idle(held: Weights, whole: int) -> Weights:
-    """What is not held is idle's; more held than there is stays as it is, and is scaled down."""
-    free = whole - sum(held.values())
-    return held | {IDLE: free} if free > 0 else held
 
 
 def _in_parts(weights: Weights) -> Weights:

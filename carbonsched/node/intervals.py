@@ -19,7 +19,7 @@ Weights = dict[int, int]
 class Stay:
     """A job's presence ``[begin_ns, end_ns)`` within an interval, what it had and what it used.
 
-    The allocation is as in ``Use``. ``suspended`` means throughout the interval.
+    The allocation, ``suspended`` and ``fading`` are as in ``Use``, throughout the interval.
     """
 
     owner: Owner
@@ -30,12 +30,14 @@ class Stay:
     memory_mb: int | None = None
     gpus: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     suspended: bool = False
+    fading: bool = False
 
     def use(self, present_ns: int, cpu_ns: int) -> Use:
         """What falls into one piece."""
         return Use(
-            self.owner, self.cpus, present_ns, cpu_ns, self.memory_mb, self.gpus, self.suspended
-        )
+            self.owner, self.cpus, present_ns, cpu_ns,
+            self.memory_mb, self.gpus, self.suspended, self.fading,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,15 @@ LOST_END_NS = 600 * NS_PER_S
 """A job whose control group was there and has been gone so long is taken to have ended."""
 CLOCK_JUMP_NS = 2 * NS_PER_S
 """Wall and steady time further apart than this between two samples: somebody set the clock."""
-CLOCKS_APART_NS = 30 * NS_PER_S
-"""Slurm's controller has a clock of its own: an end of so much before a run's begin may be its."""
+EDGE_NS = 2 * NS_PER_S
+"""How far before a run's begin, as its prolog told it, Slurm's record of its end may lie.
+
+The prolog runs after Slurm's start, so only Slurm's whole seconds and the difference of two clocks
+that are kept by NTP can put the end first. More would close a run by the end of an earlier one
+under its number, and what a run draws after that is lost to it; whereas a run that stays open by
+mistake is charged nothing: the daemon counts what lies within Slurm's record, give or take these
+two seconds.
+"""
 
 __all__ = ["Advance", "JobTable", "TrackedJob"]
 
@@ -110,7 +117,7 @@ class JobTable:
             for job in self._jobs:
                 same = (job.job_id, job.restarts) == (job_id, restarts)
                 # An earlier end is that of an earlier job with this number.
-                if same and job.end_ns is None and at_ns >= job.since_ns - CLOCKS_APART_NS:
+                if same and job.end_ns is None and at_ns >= job.since_ns - EDGE_NS:
                     job.end_ns, job.doubtful = at_ns, True
                     self._journal.say(
                         f"job {job_id} has ended by Slurm's record, without a word from the epilog"

@@ -74,6 +74,11 @@ class TrackedJob:
         doubts = self.doubtful or self.gpus_doubtful or bool(self.unknown_gpus)
         return known and not doubts
 
+    @property
+    def fading(self) -> bool:
+        """Whether it may be over: its control group was there and is gone, and no end was told."""
+        return self.gone_since_ns is not None and self.end_ns is None
+
     def present_ns(self, begin_ns: int, end_ns: int) -> tuple[int, int]:
         """The part of an interval in which it was there; empty if it was not."""
         first = begin_ns if self.begin_ns is None else max(begin_ns, self.begin_ns)
@@ -85,7 +90,7 @@ class TrackedJob:
         first, last = self.present_ns(begin_ns, end_ns)
         return Stay(
             self.owner, self.allocated or 0, first, last, cpu_ns,
-            self.memory_mb, self.gpus, suspended,
+            self.memory_mb, self.gpus, suspended, self.fading,
         )  # fmt: skip
 
     def find_gpus(self, inventory: tuple[Gpu, ...]) -> None:

@@ -12,12 +12,14 @@ their parts. A segment counts in the period in which it begins.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.audits import NodeTotals, Period
 from carbonsched.ledger.entries import Settlement
+from carbonsched.ledger.lost_ends import LostEnds
 from carbonsched.ledger.readings import JobReading
 from carbonsched.model.energy import PartKind, Quality
 from carbonsched.model.job import Job, JobKey
@@ -43,16 +45,18 @@ Row = dict[str, Any]
 class _Divided:
     """Where the energy of jobs' parts went: to runs, or to nobody and why."""
 
+    lost: LostEnds
     by_run: dict[JobKey, int] = field(default_factory=lambda: defaultdict(int))
     unknown_j: int = 0
     beyond_j: int = 0
     count: int = 0
     unclaimed: list[Row] = field(default_factory=list)
 
-    def take(self, job_id: int, reading: JobReading, run: Job | None) -> None:
+    def take(self, job_id: int, reading: JobReading, runs: Sequence[Job]) -> None:
+        run = owner(reading, runs, self.lost)
         claimed_j = 0
         if run is not None:
-            claimed_j = cut(run, reading).energy_j
+            claimed_j = cut(run, reading, self.lost).energy_j
             self.by_run[run.key] += claimed_j
         left_j = reading.energy_j - claimed_j
         if run is None:
@@ -62,7 +66,14 @@ class _Divided:
         if left_j:
             self.count += 1
             if len(self.unclaimed) < MAX_LISTED:
-                self.unclaimed.append(_unclaimed_row(job_id, reading, left_j, known=bool(run)))
+                why = self._why(reading, run, runs)
+                self.unclaimed.append(_unclaimed_row(job_id, reading, left_j, why))
+
+    def _why(self, reading: JobReading, run: Job | None, runs: Sequence[Job]) -> str:
+        those = runs if run is None else [run]
+        if any((one.key, reading.node) in self.lost for one in those):
+            return "epilog missing: beyond Slurm's record of the job"
+        return "beyond Slurm's record of the job" if run else "no such job was there by Slurm"
 
     @property
     def jobs_j(self) -> int:
@@ -146,10 +157,11 @@ class Audits:
     def _looked_at(
         self, period: Period, runs: dict[int, list[Job]], inside: dict[JobKey, int] | None
     ) -> _Divided:
-        divided = _Divided()
+        since_at, until_at = period.since_at - _LONGEST_SEGMENT_S, self._clock.now()
+        divided = _Divided(self._ledger.lost_ends.between(period.cluster, since_at, until_at))
         divided.by_run.update(inside or {})
         for job_id, reading in self._ledger.audits.job_parts(period, inside=inside is None):
-            divided.take(job_id, reading, owner(reading, runs.get(job_id, ())))
+            divided.take(job_id, reading, runs.get(job_id, ()))
         return divided
 
     def _jobs(
@@ -255,7 +267,7 @@ def _mischarged_row(run: Job, metered_j: int, charged_j: int) -> Row:
     }
 
 
-def _unclaimed_row(job_id: int, reading: JobReading, energy_j: int, *, known: bool) -> Row:
+def _unclaimed_row(job_id: int, reading: JobReading, energy_j: int, why: str) -> Row:
     return {
         "job_id": job_id,
         "restarts": reading.restarts,
@@ -263,5 +275,5 @@ def _unclaimed_row(job_id: int, reading: JobReading, energy_j: int, *, known: bo
         "start_at": reading.start_at,
         "end_at": reading.end_at,
         "energy_j": energy_j,
-        "why": "beyond Slurm's record of the job" if known else "no such job was there by Slurm",
+        "why": why,
     }

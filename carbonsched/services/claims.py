@@ -4,6 +4,9 @@ An agent may take a job to be there before it began or after it ended, where the
 failed, and does not know how often a job was restarted that it found without a prolog. Slurm's
 record decides. What it leaves of a reading is *unclaimed*: charged to nobody, and told by the
 audit. Every joule of a job's part is either one run's or unclaimed, never both and never two's.
+
+Where a node missed a job's epilog, what it saw runs on beyond the end, so there Slurm's second is
+the end, without anything after it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from carbonsched.ledger import Ledger
+from carbonsched.ledger.lost_ends import LostEnds
 from carbonsched.ledger.readings import JobReading
 from carbonsched.model.energy import Quality
 from carbonsched.model.job import Job
@@ -22,6 +26,7 @@ EDGES_S = 2
 """What a job may be present beyond its record: Slurm tells whole seconds, before the prolog has
 begun and after the epilog."""
 _EDGES_MS = EDGES_S * 1000
+_NONE: LostEnds = {}
 
 
 class Claims:
@@ -47,31 +52,36 @@ class Claims:
         if not readings:
             return []
         others = [run for run in self._ledger.jobs.runs(key.cluster, key.job_id) if run.key != key]
-        return [cut(job, one) for one in readings if owner(one, [*others, job]) is job]
+        runs, lost = [*others, job], self._ledger.lost_ends.of_id(key.cluster, key.job_id)
+        return [cut(job, one, lost) for one in readings if owner(one, runs, lost) is job]
 
 
-def owner(reading: JobReading, runs: Sequence[Job]) -> Job | None:
+def owner(reading: JobReading, runs: Sequence[Job], lost: LostEnds = _NONE) -> Job | None:
     """The run, of those under the reading's job id, whose reading this is.
 
     It is the run with the reading's restart count that was there at the time. A reading that names
     no restarts, where no such run was there, is of the only run that was: an agent that found the
     job without its prolog knows no count.
     """
-    there = [run for run in runs if _was_there(run, reading)]
+    there = [run for run in runs if _was_there(run, reading, lost)]
     named = [run for run in there if run.key.restarts == reading.restarts]
     if named:
-        return max(named, key=lambda run: (_overlap_s(run, reading), run.key.submitted_at))
+        return max(named, key=lambda run: (_overlap_s(run, reading, lost), run.key.submitted_at))
     return there[0] if len(there) == 1 else None
 
 
-def cut(job: Job, reading: JobReading) -> JobReading:
+def cut(job: Job, reading: JobReading, lost: LostEnds = _NONE) -> JobReading:
     """The reading as far as the job was there by Slurm's record; the rest is ``unclaimed_j``.
 
     Energy is taken to flow evenly while the job was thought present. Presence beyond the record by
-    no more than two seconds is the job's own.
+    no more than two seconds is the job's own, but not beyond an end that the node missed.
     """
-    allowed_ms = 1000 * _overlap_s(job, reading)
-    if reading.present_ms <= allowed_ms + _EDGES_MS:
+    end_lost = (job.key, reading.node) in lost
+    if end_lost:
+        reading = replace(reading, end_lost=True)
+    allowed_ms = 1000 * _overlap_s(job, reading, lost)
+    edges_ms = 0 if end_lost and _reaches_beyond(job, reading, lost) else _EDGES_MS
+    if reading.present_ms <= allowed_ms + edges_ms:
         return reading
 
     def share(amount: int) -> int:
@@ -92,20 +102,41 @@ def cut(job: Job, reading: JobReading) -> JobReading:
     )
 
 
-def _was_there(run: Job, reading: JobReading) -> bool:
+def _was_there(run: Job, reading: JobReading, lost: LostEnds) -> bool:
     if run.started_at is None or reading.restarts not in (run.key.restarts, 0):
         return False
-    if _overlap_s(run, reading) > 0:
+    if _overlap_s(run, reading, lost) > 0:
         return True
+    until_at = _until_at(run, reading, lost)
+    edge_s = 0 if (run.key, reading.node) in lost else EDGES_S
     near = reading.end_at > run.started_at - EDGES_S and (
-        run.ended_at is None or reading.start_at < run.ended_at + 1 + EDGES_S
+        until_at is None or reading.start_at < until_at + edge_s
     )
     return near and reading.present_ms <= _EDGES_MS
 
 
-def _overlap_s(run: Job, reading: JobReading) -> int:
-    """For how long a run was there in the reading's time; its last second counts as whole."""
+def _overlap_s(run: Job, reading: JobReading, lost: LostEnds) -> int:
+    """For how long a run was there in the reading's time."""
     if run.started_at is None:
         return 0
-    ended_at = reading.end_at if run.ended_at is None else run.ended_at + 1
-    return max(0, min(reading.end_at, ended_at) - max(reading.start_at, run.started_at))
+    until_at = _until_at(run, reading, lost)
+    last_at = reading.end_at if until_at is None else min(reading.end_at, until_at)
+    return max(0, last_at - max(reading.start_at, run.started_at))
+
+
+def _until_at(run: Job, reading: JobReading, lost: LostEnds) -> int | None:
+    """Where a run's time on the reading's node ends; ``None`` for one that goes on.
+
+    Its last second counts as whole, unless the node missed its end: then nothing says how much of
+    that second it was there. But one that began in its last second has that.
+    """
+    told_at = lost.get((run.key, reading.node))
+    if told_at is None:
+        return None if run.ended_at is None else run.ended_at + 1
+    ended_at = told_at if run.ended_at is None else run.ended_at
+    return ended_at if run.started_at is None else max(ended_at, run.started_at + 1)
+
+
+def _reaches_beyond(run: Job, reading: JobReading, lost: LostEnds) -> bool:
+    until_at = _until_at(run, reading, lost)
+    return until_at is not None and reading.end_at > until_at

@@ -12,21 +12,23 @@ from carbonsched.model.energy import EnergySegment, EpochRecord
 from carbonsched.model.job import Job
 from carbonsched.ports import Clock
 from carbonsched.services.managed import Clusters
+from carbonsched.services.presence import EPILOG_S, Presence
 from carbonsched.transport.munge import Caller
 from carbonsched.web.backend import NodeView
 
 FUTURE_S = 3600
 """How far a node's clock may run ahead before its readings are refused."""
-EPILOG_S = 60
-"""How long after a job's end by Slurm's record its epilog may still be under way."""
 
 
 class TakeReadings:
     """Stores what agents send; each reading stands or falls by itself."""
 
-    def __init__(self, clusters: Clusters, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self, clusters: Clusters, ledger: Ledger, presence: Presence, clock: Clock
+    ) -> None:
         self._clusters = {managed.name for managed in clusters}
         self._ledger = ledger
+        self._presence = presence
         self._clock = clock
 
     def take(
@@ -39,7 +41,7 @@ class TakeReadings:
         """Store all that is sound, in one transaction; what is refused says why.
 
         Of the runs that a node believes present, ``ended`` tells those that are over by Slurm's
-        record.
+        record: their epilogs are missing there, and the ledger keeps that.
 
         Raises:
             ForbiddenError: the caller is not root on a node.
@@ -47,6 +49,9 @@ class TakeReadings:
         if caller.uid != 0:
             raise ForbiddenError("readings come from the agents, which run as root")
         receipts: dict[str, Any] = {"accepted": 0, "duplicates": 0, "refused": []}
+        if node is not None:
+            # Before the readings, which may make a job look whole whose end the node missed.
+            self._presence.tell(node)
         with self._ledger.transaction():
             self._each("segments", segments, self._segment, receipts)
             self._each("epochs", epochs, self._epoch, receipts)
@@ -68,7 +73,31 @@ class TakeReadings:
                 ended_at = _ended_at(run, runs[index + 1 : index + 2])
                 if ended_at is not None and ended_at + EPILOG_S <= self._clock.now():
                     found.append([job_id, restarts, ended_at])
+            self._note_lost_end(node.name, restarts, runs)
         return found
+
+    def _note_lost_end(self, node: str, restarts: int, runs: Sequence[Job]) -> None:
+        """Keep that a node missed a run's epilog, and let the run be settled again.
+
+        The run that a node believes present is the last one that began there under the name that
+        it uses. If that one is not over, the node is right.
+        """
+        begun = [
+            index
+            for index, run in enumerate(runs)
+            if restarts in (run.key.restarts, 0)
+            and run.started_at is not None
+            and node in run.nodes
+        ]
+        if not begun:
+            return
+        run, now = runs[begun[-1]], self._clock.now()
+        ended_at = _ended_at(run, runs[begun[-1] + 1 :])
+        if ended_at is None or ended_at + EPILOG_S > now:
+            return
+        with self._ledger.transaction():
+            if self._ledger.lost_ends.add(run.key, node, ended_at, now):
+                self._ledger.entries.reopen(run.key.cluster, run.key.job_id, run.key.restarts)
 
     def _each(
         self,

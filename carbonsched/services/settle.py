@@ -27,6 +27,7 @@ from carbonsched.services.claims import Claims
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.predict import PredictJobs
+from carbonsched.services.presence import EPILOG_S, Presence
 from carbonsched.services.pricing import Priced, Pricing
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.why import why
@@ -46,6 +47,7 @@ class SettleJobs:
         grid: Grid,
         predict: PredictJobs,
         quotas: Quotas,
+        presence: Presence,
         clock: Clock,
         time_zone: str,
         missing_after_s: int,
@@ -55,6 +57,7 @@ class SettleJobs:
         self._grid = grid
         self._predict = predict
         self._quotas = quotas
+        self._presence = presence
         self._clock = clock
         self._time_zone = time_zone
         self._missing_after_s = missing_after_s
@@ -86,8 +89,7 @@ class SettleJobs:
         priced = self.priced(managed, readings)
         charged_mg = self._charge(job, priced, now)
         quality, coverage, whole = _coverage(job, readings)
-        late = job.ended_at is not None and now >= job.ended_at + self._missing_after_s
-        final = job.ended and (whole or late) and not priced.unpriced
+        final = job.ended and self._all_is_in(job, now, whole=whole) and not priced.unpriced
         baseline_at, saved = self._saved(managed, job, priced, charged_mg, now)
         static = any(piece.info.static for piece in priced.pieces)
         self._ledger.entries.save_settlement(
@@ -116,6 +118,17 @@ class SettleJobs:
         )
         self._update_reservation(job, charged_mg, now, final=final)
         return final
+
+    def _all_is_in(self, job: Job, now: int, *, whole: bool) -> bool:
+        """Whether nothing more is awaited: readings are whole, or it is too late for others.
+
+        While a node believes the job present although it has ended, the epilog is under way or
+        missing, and it is waited for until the node has been told.
+        """
+        believed = self._presence.believed(job)
+        wait_s = self._missing_after_s + (EPILOG_S if believed else 0)
+        late = job.ended_at is not None and now >= job.ended_at + wait_s
+        return late or (whole and not believed)
 
     def _charge(self, job: Job, priced: Priced, now: int) -> int:
         """Post what makes the job's entries equal its exact charge, month by month."""
@@ -210,10 +223,12 @@ def _ppm(value: PueValue | None) -> int | None:
 def _reach_the_end(job: Job, readings: list[JobReading]) -> bool:
     """Whether readings reach the job's end on each of its nodes; what comes after reopens it.
 
-    Slurm tells the whole second in which the job ended, so its last reading ends after that.
+    Slurm tells the whole second in which the job ended, so its last reading ends after that. On a
+    node that missed the end nothing after that second's begin is the job's.
     """
-    ended_at = job.ended_at
-    reached = {reading.node for reading in readings if ended_at and reading.end_at > ended_at}
+    if job.ended_at is None:
+        return False
+    reached = {one.node for one in readings if one.end_at + one.end_lost > job.ended_at}
     return len(reached) >= job.node_count
 
 
@@ -225,7 +240,7 @@ def _coverage(job: Job, readings: list[JobReading]) -> tuple[Quality, float, boo
     elapsed_s = job.ended_at - job.started_at if job.ended_at and job.started_at else 0
     covered = [(one.quality, one.present_ms / 1000) for one in readings]
     quality, coverage = quality_of(elapsed_s, job.node_count, covered)
-    if any(one.unclaimed_j for one in readings):
+    if any(one.unclaimed_j or one.end_lost for one in readings):
         quality = Quality.PARTIAL  # what was cut is a guess at when the energy flowed
     whole = covered_in_full(elapsed_s, job.node_count, sum(node_s for _, node_s in covered))
     return quality, coverage, whole and _reach_the_end(job, readings)

@@ -29,9 +29,13 @@ def why(job: Job, readings: Sequence[JobReading], quality: Quality, coverage: fl
 
 def _boundaries(job: Job, readings: Sequence[JobReading]) -> list[str]:
     found = []
+    lost = sorted({one.node for one in readings if one.end_lost})
+    heard = [one for one in readings if not one.end_lost]
     ends_at = job.ended_at if job.ended_at is not None else readings[-1].end_at
-    after_j = sum(one.unclaimed_j for one in readings if one.end_at > ends_at + 1)
-    before_j = sum(one.unclaimed_j for one in readings if one.end_at <= ends_at + 1)
+    after_j = sum(one.unclaimed_j for one in heard if one.end_at > ends_at + 1)
+    before_j = sum(one.unclaimed_j for one in heard if one.end_at <= ends_at + 1)
+    if lost:
+        found.append(f"epilog missing on {_named(lost)}: closed by Slurm's record")
     if after_j:
         found.append(f"no epilog in time: closed by Slurm's record, {after_j} J cut")
     if before_j:
@@ -48,10 +52,13 @@ def _coverage(job: Job, readings: Sequence[JobReading], coverage: float) -> list
     found = []
     absent = sorted(set(job.nodes) - {one.node for one in readings})
     if absent:
-        named = ",".join(absent[:_MOST_NODES]) + ("..." if len(absent) > _MOST_NODES else "")
-        found.append(f"no reading from {named}")
+        found.append(f"no reading from {_named(absent)}")
     # Rounded down: a job that lacks something is never said to be covered in full.
     percent = int(100 * coverage)
     if percent < 100:
         found.append(f"covered {percent} %")
     return found
+
+
+def _named(nodes: Sequence[str]) -> str:
+    return ",".join(nodes[:_MOST_NODES]) + ("..." if len(nodes) > _MOST_NODES else "")

@@ -84,6 +84,7 @@ def test_what_the_first_version_wrote_is_read_and_adds_up(first_version, open_le
     assert ledger.audits.uneven(period) == 0
     assert ledger.entries.charge_sum("2026-11", "ada", None) == (12, 90)
     assert ledger.pues.between("lab", 0, 1000) == ()
+    assert ledger.lost_ends.between("lab", 0, 1000) == {}
 
 
 def test_an_old_agent_that_sends_again_after_the_upgrade_has_sent_it_before(

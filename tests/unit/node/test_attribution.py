@@ -43,7 +43,7 @@ def shares(energies, uses, system=0, node=NODE, length=NS):
 
 @st.composite
 def uses(draw, length):
-    """Up to six jobs, also overcommitted, suspended and absent ones."""
+    """Up to six jobs, also overcommitted, suspended, fading and absent ones."""
     made = []
     for number in range(draw(st.integers(0, 6))):
         devices = draw(st.sets(st.sampled_from(GPUS)))
@@ -56,6 +56,7 @@ def uses(draw, length):
                 draw(st.integers(0, 20 * NS)),
                 draw(st.none() | st.integers(0, 1500)),
                 {device: draw(fraction) for device in devices},
+                draw(st.booleans()),
                 draw(st.booleans()),
             )
         )
@@ -152,6 +153,44 @@ def test_dynamic_energy_without_any_cpu_time_is_the_systems():
 def test_an_overcommitted_node_is_scaled_and_has_nothing_idle():
     jobs = [Use(owner(1), 8, NS, 0), Use(owner(2), 24, NS, 0)]
     assert shares([cpu(100, 100)], jobs) == {owner(1): 25, owner(2): 75}
+
+
+def test_a_fading_job_yields_where_more_is_allocated_than_there_is():
+    ghost = Use(owner(9), 2, NS, 0, memory_mb=600, gpus={"GPU-a": (1, 1)}, fading=True)
+    whole = Use(owner(1), 8, NS, NS, memory_mb=700, gpus={"GPU-a": (1, 1)})
+    drawn = [cpu(80, 80), energy(Domain.MEMORY, 1000, 1000), energy(Domain.GPU, 300, 100, "GPU-a")]
+    cells = divide(drawn, NS, NODE, [ghost, whole])
+    assert {domain: share.energy_uj for domain, share in cells[owner(1)].items()} == {
+        Domain.CPU: 80, Domain.MEMORY: 700, Domain.GPU: 300,
+    }  # fmt: skip
+    assert {domain: share.energy_uj for domain, share in cells[owner(9)].items()} == {
+        Domain.CPU: 0, Domain.MEMORY: 300, Domain.GPU: 0,
+    }  # fmt: skip
+    assert Allocation(NS, NodeSize(8), [ghost, whole]).node_times() == {owner(1): NS, owner(9): 0}
+
+
+def test_fading_jobs_share_what_the_others_leave():
+    ghosts = [Use(owner(8), 2, NS, 0, fading=True), Use(owner(9), 4, NS, 0, fading=True)]
+    five = Use(owner(1), 5, NS, 0)
+    assert shares([cpu(80, 80)], [five, *ghosts]) == {owner(1): 50, owner(8): 10, owner(9): 20}
+    two = Use(owner(1), 2, NS, 0)
+    assert shares([cpu(80, 80)], [two, *ghosts]) == {owner(1): 20, owner(8): 20, owner(9): 40}
+    alone = Use(owner(9), 16, NS, 0, fading=True)
+    assert shares([cpu(80, 80)], [alone]) == {owner(9): 80}
+
+
+STATIC = st.sampled_from([Domain.CPU, Domain.NODE, Domain.MEMORY, Domain.REST, Domain.GPU])
+
+
+@given(situations(), STATIC, st.integers(0, 10**9))
+def test_fading_jobs_take_nothing_static_from_the_others(situation, domain, total):
+    """To the microjoule by which whole shares are rounded, and the parts in which they are told."""
+    _, length, node, jobs, _ = situation
+    one = energy(domain, total, total, GPUS[0] if domain is Domain.GPU else "")
+    sure = [use for use in jobs if not use.fading]
+    found, without = shares([one], jobs, 0, node, length), shares([one], sure, 0, node, length)
+    for use in sure:
+        assert abs(found.get(use.owner, 0) - without.get(use.owner, 0)) <= 2
 
 
 def test_static_memory_energy_goes_by_memory_and_by_cpus_where_it_is_not_known():

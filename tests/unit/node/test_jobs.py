@@ -364,6 +364,33 @@ def test_slurms_end_of_an_earlier_job_with_the_number_is_not_this_ones(table):
     assert table.jobs.present() == [(7, 0)]
 
 
+@pytest.mark.parametrize(("end_s", "closed"), [(4998.5, True), (4998.0, False), (4971, False)])
+def test_an_end_may_lie_two_seconds_before_the_begin(table, end_s, closed):
+    """Whole seconds and two clocks; what is earlier is another run's, and this one goes on."""
+    table.at_s = 5000
+    table.go(1, event("begin", 7, 5000.5))
+    table.jobs.end_from_slurm([(7, 0, end_s)])
+    assert table.jobs.present() == ([] if closed else [(7, 0)])
+    assert table.go(1) == {(7, 0): (0 if closed else 1, 0)}
+
+
+def test_of_several_ends_the_first_after_the_begin_counts(table):
+    table.at_s = 5000
+    table.go(10, event("begin", 7, 5000.5))
+    table.jobs.end_from_slurm([(7, 0, 4900), (7, 0, 5004), (7, 0, 5008)])
+    assert table.jobs.latest(7).end_ns == 5004 * NS
+
+
+def test_a_run_that_lost_its_group_fades_until_its_end_is_known_or_the_group_is_back(table):
+    table.go(1, event("begin", 7, 0), event("begin", 8, 0), reading(7, 1))
+    fading = []
+    for seen in ((reading(7, 2),), (), (reading(7, 1, inode=2),), (), (event("end", 7, 5.5),)):
+        table.go(1, *seen)
+        fading.append(table.stays[7, 0].fading)
+        assert not table.stays[8, 0].fading, "it never had a group"
+    assert fading == [False, True, False, True, False]
+
+
 # What a job has
 
 GPUS = (Gpu(device="GPU-a", index=0), Gpu(device="GPU-b", index=1))

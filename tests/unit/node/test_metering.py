@@ -425,6 +425,23 @@ def test_a_job_with_a_doubtful_allocation_is_partial_and_the_others_are_not(log,
     assert segment.quality is Quality.PARTIAL
 
 
+def test_a_job_that_may_be_over_takes_no_idle_power_from_one_that_has_the_whole_node(rig):
+    """Its epilog was lost and Slurm has given its CPUs away."""
+    rig.run(6, 1)
+    rig.go(1, rig.begin(6, cpus=2))
+    del rig.jobs[6]
+    rig.go(4)
+    rig.run(7, 0, inode=2)
+    rig.go(1, rig.begin(7, cpus=8))
+    for _ in range(4):
+        rig.run(7, 0)
+        rig.go(1)
+    (segment,) = rig.segments
+    found = parts(segment)
+    assert (found[7], found["idle"]) == (5 * 60, 5 * 45)
+    assert found[6] == segment.total_j - 525, "15 W while nobody needed its CPUs"
+
+
 def test_a_suspended_job_has_no_cpu_energy_until_it_goes_on(log, steady_panel):
     rig = Rig(steady_panel(), log)
     rig.see(rig.begin(7, cpus=4))

@@ -23,6 +23,7 @@ from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
+from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ConstantPue
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
@@ -134,10 +135,12 @@ class Site:
             DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400),
             PlanningParameters(slot_s=900, minimum_gain_pct=5.0),
         )  # fmt: skip
+        presence = Presence()
         self.settle = SettleJobs(
-            self.clusters, self.ledger, self.grid, self.predict, self.quotas, self.clock, "UTC", 900
-        )
-        self.take = TakeReadings(self.clusters, self.ledger, self.clock)
+            self.clusters, self.ledger, self.grid, self.predict, self.quotas, presence, self.clock,
+            "UTC", 900,
+        )  # fmt: skip
+        self.take = TakeReadings(self.clusters, self.ledger, presence, self.clock)
         self.views = Views(
             self.clusters, self.ledger, self.grid, self.predict, self.settle, self.clock
         )

@@ -86,7 +86,7 @@ SEGMENTS = st.lists(
 JOBS = st.lists(
     st.tuples(
         st.integers(1, 3), st.integers(0, 1200), st.one_of(st.none(), st.integers(0, 600)),
-        st.integers(0, 2),
+        st.integers(0, 2), st.sets(st.sampled_from(["n1", "n2"])),
     ),
     max_size=6,
 )  # fmt: skip
@@ -95,6 +95,7 @@ JOBS = st.lists(
 def one_by_one_j(ledger, segments, start_at, length_s):
     """What is claimed of the segments that were kept, looked at part by part."""
     runs = [known.job for known in ledger.jobs.select()]
+    lost = ledger.lost_ends.between("lab", 0, 10**9)
     total_j = 0
     for one in segments:
         if not start_at <= one.start_at < start_at + length_s:
@@ -107,8 +108,8 @@ def one_by_one_j(ledger, segments, start_at, length_s):
                 cpu_ms=0, present_ms=each.present_ms, quality=one.quality, meter="",
                 restarts=each.restarts,
             )  # fmt: skip
-            whose = owner(reading, [run for run in runs if run.key.job_id == each.job_id])
-            total_j += cut(whose, reading).energy_j if whose else 0
+            whose = owner(reading, [run for run in runs if run.key.job_id == each.job_id], lost)
+            total_j += cut(whose, reading, lost).energy_j if whose else 0
     return total_j
 
 
@@ -121,8 +122,11 @@ def test_measured_is_jobs_idle_system_and_unclaimed(
     try:
         measured_j = claimed_by_nobody_j = 0
         ids = {job_id for job_id, *_ in jobs}
-        for job_id, began, length, restarts in jobs:
-            save(ledger, job(job_id, began, None if length is None else began + length, restarts))
+        for job_id, began, length, restarts, missed in jobs:
+            one = job(job_id, began, None if length is None else began + length, restarts)
+            save(ledger, one)
+            for node in missed if length is not None else ():
+                ledger.lost_ends.add(one.key, node, one.ended_at, 5000)
         stored = {}
         for node, slot, length, parts in segments:
             one = stored.setdefault(
@@ -189,6 +193,32 @@ def test_what_no_run_claims_is_listed_with_its_reason(ledger):
     assert [(row["job_id"], row["energy_j"]) for row in found["unclaimed"]] == [(1, 100), (9, 7)]
     assert "beyond" in found["unclaimed"][0]["why"]
     assert "no such job" in found["unclaimed"][1]["why"]
+
+
+def test_what_a_node_that_missed_the_end_saw_after_it_is_listed_as_such(ledger):
+    one = job(1, 0, 100)
+    save(ledger, one)
+    for start_at in (0, 100, 200):
+        part_of_it = part(200, 1, 0, 100_000)
+        ledger.readings.add_segment(segment("n1", start_at, start_at + 100, [part_of_it]), 500)
+    before = audit_of(ledger, 0, 1000)
+    assert (before["jobs_j"], before["beyond_j"], before["unknown_j"]) == (202, 198, 200)
+    ledger.lost_ends.add(one.key, "n1", 100, 500)
+    found = audit_of(ledger, 0, 1000)
+    assert (found["adds_up"], found["jobs_j"], found["unclaimed_j"]) == (True, 200, 400)
+    assert [row["start_at"] for row in found["unclaimed"]] == [100, 200]
+    assert all("epilog missing" in row["why"] for row in found["unclaimed"])
+
+
+def test_a_missed_end_is_cut_within_the_last_second_too(ledger):
+    one = job(1, 0, 99)
+    save(ledger, one)
+    ledger.readings.add_segment(segment("n1", 0, 100, [part(200, 1, 0, 100_000)]), 500)
+    ledger.readings.add_segment(segment("n2", 0, 100, [part(200, 1, 0, 100_000)]), 500)
+    assert audit_of(ledger, 0, 1000)["jobs_j"] == 400
+    ledger.lost_ends.add(one.key, "n1", 99, 500)
+    found = audit_of(ledger, 0, 1000)
+    assert (found["adds_up"], found["jobs_j"], found["beyond_j"]) == (True, 398, 2)
 
 
 def test_a_reading_inside_two_runs_of_one_key_counts_once(ledger):

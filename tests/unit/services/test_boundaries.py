@@ -10,7 +10,7 @@ import pytest
 from carbonsched.accounting import Embodied, EmbodiedNodes
 from carbonsched.model.energy import Domain, Quality
 from carbonsched.ports import PueValue
-from carbonsched.services.ingest import EPILOG_S
+from carbonsched.services.presence import EPILOG_S
 from carbonsched.transport.munge import Caller
 from carbonsched.web.backend import NodeView
 
@@ -86,6 +86,142 @@ def test_a_job_found_without_its_prolog_is_told_every_runs_end(site):
     site.clock.at += EPILOG_S
     assert ended(site, (1, 0)) == [[1, 0, job.ended_at], [1, 0, second_end]]
     assert ended(site, (1, 1)) == [[1, 1, second_end]]
+
+
+def lost_ends(site, job_id=1):
+    return {
+        (key.restarts, node): ended_at
+        for (key, node), ended_at in site.ledger.lost_ends.of_id("lab", job_id).items()
+    }
+
+
+def writes(site):
+    return site.ledger._file._db.conn.total_changes
+
+
+def test_a_job_of_which_a_node_missed_the_end_is_settled_again_as_partial(metered):
+    site = metered
+    job = ran(site, 300)
+    start = job.started_at
+    site.deliver(*(site.segment(job, start + n * 300, quality=Quality.SAMPLED) for n in (0, 1)))
+    found = settled(site, job)
+    assert (found.quality, found.energy_j, found.final) == (Quality.PARTIAL, 30_100, True)
+    assert ended(site, (1, 0)) == [[1, 0, job.ended_at]]
+    assert lost_ends(site) == {(0, "n1"): job.ended_at}
+    assert not site.ledger.entries.settlement(job.key).final
+    found = settled(site, job)
+    assert (found.quality, found.energy_j, found.final) == (Quality.PARTIAL, 30_000, True)
+    assert found.why == (
+        "epilog missing on n1: closed by Slurm's record; 1 of 1 readings from sampled power"
+    )
+    assert site.ledger.entries.charge_sum("2026-10", "ada", None)[1] == 30_000
+    (audit,) = site.audits.of("lab", start - HOUR, site.clock.at)["clusters"]
+    assert (audit["adds_up"], audit["jobs_j"], audit["unclaimed_j"]) == (True, 30_000, 30_000)
+    assert [(row["quality"], row["why"]) for row in audit["listed"]] == [("partial", found.why)]
+
+
+@pytest.mark.parametrize("length_s", [300, 299, 3])
+def test_what_a_node_that_missed_the_end_saw_is_cut_at_it_exactly(metered, length_s):
+    """Also where so little is beyond it that it would pass as the epilog's, or nothing at all."""
+    site = metered
+    job = ran(site, length_s)
+    site.deliver(site.segment(job, job.started_at, quality=Quality.MEASURED))
+    site.clock.at += EPILOG_S
+    ended(site, (1, 0))
+    assert ended(site) == []
+    site.round()
+    found = site.ledger.entries.settlement(job.key)
+    assert (found.quality, found.energy_j) == (Quality.PARTIAL, 100 * length_s)
+    assert found.why == "epilog missing on n1: closed by Slurm's record"
+    assert found.final, "nothing more is to come"
+
+
+def is_final(site, job):
+    site.settle.run()
+    return site.ledger.entries.settlement(job.key).final
+
+
+def test_a_job_is_not_final_while_a_node_believes_it_present(metered):
+    site = metered
+    job = ran(site, 290)
+    ended(site, (1, 0))
+    site.deliver(site.segment(job, job.started_at))
+    assert not is_final(site, job)
+    ended(site, (2, 0))
+    assert is_final(site, job), "the epilog has come"
+    site.ledger.entries.reopen("lab", 1, 0)
+    ended(site, (1, 0))
+    site.clock.at = job.ended_at + 900 + EPILOG_S - 1
+    assert not is_final(site, job)
+    site.clock.at += 1
+    assert is_final(site, job), "a node may be gone with its last word"
+
+
+def test_only_the_node_that_missed_the_end_is_cut(metered):
+    site = metered
+    job = ran(site, 299)
+    both = ("n1", "n2")
+    site.slurm.past[-1] = replace(site.slurm.past[-1], node_count=2, nodes=both)
+    site.slurm.history = lambda *_: site.slurm.past
+    site.adopt.run()
+    site.deliver(*(site.segment(job, job.started_at, node=node) for node in both))
+    site.clock.at += EPILOG_S
+    ended(site, (1, 0))
+    found = settled(site, job)
+    assert (found.energy_j, found.quality) == (29_900 + 30_000, Quality.PARTIAL)
+    assert "epilog missing on n1: " in found.why
+
+
+def test_an_end_is_kept_once_however_often_the_node_asks(metered):
+    site = metered
+    job = ran(site, 300)
+    site.deliver(site.segment(job, job.started_at))
+    site.clock.at += EPILOG_S - 1
+    before = writes(site)
+    assert ended(site, (1, 0)) == []
+    assert (lost_ends(site), writes(site)) == ({}, before), "its epilog may be under way"
+    site.clock.at += 1
+    ended(site, (1, 0))
+    told, after = settled(site, job), writes(site)
+    for _ in range(3):
+        site.clock.at += 60
+        assert ended(site, (1, 0)) == [[1, 0, job.ended_at]]
+    assert writes(site) == after
+    assert ended(site) == [], "the epilog came after all: nothing changes"
+    assert site.ledger.entries.settlement(job.key) == told
+    assert told.final
+
+
+def test_the_end_of_a_run_that_is_not_the_one_a_node_means_is_not_missed(site):
+    """A job found without its prolog goes by 0 restarts, as an earlier run really did."""
+    job = ran(site, 100)
+    again = replace(
+        job, key=replace(job.key, submitted_at=site.clock.at, restarts=1), state="RUNNING",
+        started_at=site.clock.at + 10, ended_at=None, nodes=("n1",),
+    )  # fmt: skip
+    site.slurm.present[1] = again
+    site.clock.at += 200
+    site.adopt.run()
+    assert ended(site, (1, 0)) == [[1, 0, job.ended_at]]
+    assert lost_ends(site) == {}, "it may mean the one that runs"
+    site.slurm.end(1)
+    site.adopt.run()
+    second_end = site.clock.at
+    site.clock.at += EPILOG_S
+    assert len(ended(site, (1, 0))) == 2
+    assert lost_ends(site) == {(1, "n1"): second_end}
+
+
+def test_a_run_that_went_on_elsewhere_was_missed_where_it_was_before(site):
+    job = ran(site, 100)
+    site.slurm.present[1] = replace(
+        job, key=replace(job.key, submitted_at=site.clock.at, restarts=1), state="RUNNING",
+        started_at=site.clock.at + 10, ended_at=None, nodes=("n2",),
+    )  # fmt: skip
+    site.clock.at += 200
+    site.adopt.run()
+    ended(site, (1, 0), (99, 0))
+    assert lost_ends(site) == {(0, "n1"): job.ended_at}
 
 
 def test_what_lies_beyond_the_end_is_cut_and_said(metered):

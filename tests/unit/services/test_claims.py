@@ -76,6 +76,52 @@ def test_a_run_that_goes_on_has_no_end_yet():
     assert cut(job, one) is one
 
 
+LOST = {(run(100, 1000).key, "n1"): 1000}
+
+
+@pytest.mark.parametrize(
+    ("one", "claimed_j", "present_ms"),
+    [
+        (reading(100, 200), 1000, 100_000),  # inside
+        (reading(0, 100, 2000), 1000, 2000),  # the prolog was heard: its edge is as it was
+        (reading(50, 150, 52_000), 1000, 52_000),
+        (reading(900, 1000), 1000, 100_000),  # the end falls on the segment's line
+        (reading(900, 1001), 990, 100_000),  # no whole last second
+        (reading(998, 1002), 500, 2000),  # no two seconds after it
+        (reading(900, 1100), 500, 100_000),
+        (reading(990, 1300, 10_000), 1000, 10_000),  # it was told the end in time
+    ],
+)
+def test_where_the_epilog_is_missing_the_end_is_exactly_slurms(one, claimed_j, present_ms):
+    job = run(100, 1000)
+    assert owner(one, [job], LOST) is job
+    part = cut(job, one, LOST)
+    assert (part.energy_j, part.unclaimed_j) == (claimed_j, 1000 - claimed_j)
+    assert (part.present_ms, part.end_lost) == (present_ms, True)
+    elsewhere = replace(one, node="n2")
+    assert cut(job, elsewhere, LOST) == cut(job, elsewhere)
+
+
+@pytest.mark.parametrize(
+    "one", [reading(1000, 1100, 1000), reading(1001, 1100), reading(1200, 1300)]
+)
+def test_whole_segments_after_a_missed_end_are_nobodys(one):
+    assert owner(one, [run(100, 1000)], LOST) is None
+
+
+def test_a_job_that_ended_in_its_first_second_has_that_second():
+    job = run(100, 100)
+    part = cut(job, reading(90, 190, 90_000), {(job.key, "n1"): 100})
+    assert (part.energy_j, part.present_ms) == (11, 1000)
+
+
+def test_an_end_that_slurm_tells_later_counts_in_place_of_the_one_told():
+    lost = {(run(100, 1000).key, "n1"): 1000}
+    one = reading(900, 1100)
+    assert cut(run(100, 1050), one, lost).energy_j == 750
+    assert cut(run(100, None), one, lost).energy_j == 500
+
+
 FIRST, SECOND = run(100, 400, 0), run(500, 900, 1)
 
 
@@ -120,10 +166,10 @@ RUNS = st.lists(
     runs=RUNS, start_at=st.integers(0, 300), length_s=st.integers(1, 100),
     present_ms=st.integers(0, 100_000), restarts=st.integers(0, 2),
     energies=st.lists(st.integers(0, 10**12), min_size=5, max_size=5),
-    uncertainty_j=st.integers(0, 10**9),
+    uncertainty_j=st.integers(0, 10**9), missed=st.sets(st.integers(0, 3)),
 )  # fmt: skip
 def test_no_joule_is_lost_or_counted_twice(
-    runs, start_at, length_s, present_ms, restarts, energies, uncertainty_j
+    runs, start_at, length_s, present_ms, restarts, energies, uncertainty_j, missed
 ):
     domains = dict(zip(Domain, energies, strict=True))
     one = reading(
@@ -134,20 +180,28 @@ def test_no_joule_is_lost_or_counted_twice(
         run(begin, None if length is None else begin + length, count, submitted_at=index)
         for index, (begin, length, count) in enumerate(runs)
     ]
-    whose = owner(one, jobs)
-    assert owner(one, jobs[::-1]) is whose
+    lost = {
+        (job.key, "n1"): job.ended_at
+        for index, job in enumerate(jobs)
+        if index in missed and job.ended_at is not None
+    }
+    whose = owner(one, jobs, lost)
+    assert owner(one, jobs[::-1], lost) is whose
     if whose is None:
         return
-    part = cut(whose, one)
+    part = cut(whose, one, lost)
     assert part.energy_j + part.unclaimed_j == one.energy_j
     assert min(part.energy_j, part.unclaimed_j, part.node_ms, part.uncertainty_j) >= 0
     assert sum(part.domains.values()) == part.energy_j
     assert all(0 <= part.domains[name] <= domains[name] for name in Domain)
     assert part.uncertainty_j <= uncertainty_j
+    assert part.end_lost == ((whose.key, "n1") in lost)
     until = one.end_at if whose.ended_at is None else whose.ended_at + 1
     inside_s = max(0, min(one.end_at, until) - max(one.start_at, whose.started_at))
     assert part.present_ms <= 1000 * inside_s + 2000
-    assert cut(whose, replace(part, unclaimed_j=0)).energy_j == part.energy_j
+    if part.end_lost and one.end_at > until:
+        assert part.present_ms <= 1000 * inside_s
+    assert cut(whose, replace(part, unclaimed_j=0), lost).energy_j == part.energy_j
 
 
 def test_of_two_runs_of_one_count_the_longer_there_has_the_reading():
