@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from carbonsched.model.energy import Quality
+from carbonsched.model.energy import Quality, worst
 
 FULL_COVERAGE = 0.95
 """The share of a job's node-time that readings cover where its figure is called whole."""
@@ -12,7 +12,6 @@ FULL_COVERAGE = 0.95
 _EDGES_S = 2.0
 """What each node may lack at a job's edges: Slurm tells starts and ends in whole seconds, before
 the prolog has begun and after the epilog."""
-_BEST_FIRST = (Quality.MEASURED, Quality.SAMPLED, Quality.PARTIAL, Quality.MODELLED)
 
 
 def quality_of(
@@ -27,13 +26,13 @@ def quality_of(
     readings = [(quality, node_s) for quality, node_s in covered if node_s > 0]
     if not readings:
         return Quality.MISSING, 0.0
-    worst = max((quality for quality, _ in readings), key=_BEST_FIRST.index)
+    found = worst(quality for quality, _ in readings)
     needed = elapsed_s * node_count
     seen = sum(node_s for _, node_s in readings)
     coverage = 1.0 if needed <= 0 else min(1.0, seen / needed)
     if not covered_in_full(elapsed_s, node_count, seen):
-        worst = Quality.PARTIAL
-    return worst, coverage
+        found = Quality.PARTIAL
+    return found, coverage
 
 
 def covered_in_full(elapsed_s: float, node_count: int, seen_node_s: float) -> bool:

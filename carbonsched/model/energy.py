@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,19 @@ class Quality(StrEnum):
     """From declared or tabulated power, with a stated uncertainty."""
     MISSING = "missing"
     """Not known, which is not zero."""
+
+
+_RANK = {quality: rank for rank, quality in enumerate(Quality)}
+
+
+def worse(one: Quality, other: Quality) -> Quality:
+    """Which of two qualities a sum of both has."""
+    return one if _RANK[one] >= _RANK[other] else other
+
+
+def worst(qualities: Iterable[Quality]) -> Quality:
+    """Which quality a sum of several has; ``measured`` of none."""
+    return max(qualities, key=_RANK.__getitem__, default=Quality.MEASURED)
 
 
 class Domain(StrEnum):

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from types import FrameType
 
 from carbonsched.errors import ConfigError, MeterError
+from carbonsched.node.accounts.metering import Metering
 from carbonsched.node.clock import Clock
 from carbonsched.node.delivery import Poster
 from carbonsched.node.journal import Journal
 from carbonsched.node.marks import SentMark
-from carbonsched.node.metering import Metering
 from carbonsched.node.metrics import Status
 from carbonsched.node.wiring import Roots, check_periods, wire
 from carbonsched.site import Site

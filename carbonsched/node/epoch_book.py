@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from carbonsched.model.energy import EpochRecord, Quality
-from carbonsched.node.qualities import worse
+from carbonsched.model.energy import EpochRecord, Quality, worse
 
 MAX_MARK_BYTES = 2048
 MAX_EPOCH = 10_000_000

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carbonsched.errors import ConfigError
-from carbonsched.node.cgroups import JobCgroups
 from carbonsched.node.epoch_book import MAX_MARK_BYTES, Mark, parse_mark
+from carbonsched.node.presence.cgroups import JobCgroups
 
 MAX_SOCKET_PATH = 107
 MOST_AT_ONCE = 64

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from carbonsched.node.cgroups import CgroupSample
-from carbonsched.node.events import Event
 from carbonsched.node.meters.meter import Reading
+from carbonsched.node.presence.cgroups import CgroupSample
+from carbonsched.node.presence.events import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from carbonsched.node.cgroups import JobCgroups, NodeCpu
 from carbonsched.node.clock import Clock
-from carbonsched.node.events import Event, Inbox
-from carbonsched.node.gpus import resolve
 from carbonsched.node.meters.panel import Panel
 from carbonsched.node.observation import Observation
+from carbonsched.node.presence.cgroups import JobCgroups, NodeCpu
+from carbonsched.node.presence.events import Event, Inbox
+from carbonsched.node.presence.gpus import resolve
 
 
 class Observer:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carbonsched.errors import ConfigError
-from carbonsched.node.cgroups import JobCgroups, NodeCpu
 from carbonsched.node.clock import Clock, SystemClock
 from carbonsched.node.delivery import Delivery, Poster, Sender
-from carbonsched.node.events import Inbox
 from carbonsched.node.exporter import Exporter, parse_address
 from carbonsched.node.journal import Journal
 from carbonsched.node.marks import MarkSocket
@@ -20,6 +18,8 @@ from carbonsched.node.meters.panel import Panel
 from carbonsched.node.metrics import Status
 from carbonsched.node.observation import NodeSettings
 from carbonsched.node.observing import Observer
+from carbonsched.node.presence.cgroups import JobCgroups, NodeCpu
+from carbonsched.node.presence.events import Inbox
 from carbonsched.node.spool import Spool
 from carbonsched.site import AgentSite, NodeClass, Site
 

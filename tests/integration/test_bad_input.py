@@ -211,7 +211,8 @@ class TestReadings:
     def test_twice_and_out_of_order(self, trial, past):
         later, earlier = segment(past + 100), segment(past + 50)
         assert deliver(trial, later)["accepted"] == 1
-        assert deliver(trial, earlier, later) == {"accepted": 1, "duplicates": 1, "refused": []}
+        receipt = deliver(trial, earlier, later)
+        assert receipt == {"accepted": 1, "duplicates": 1, "refused": [], "ended": []}
         assert trial.timeline("ghost") == [(past + 50, past + 55), (past + 100, past + 105)]
 
     def test_for_a_job_never_seen(self, trial, past):

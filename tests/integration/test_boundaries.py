@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from carbonsched.node.cgroups import JobCgroups
 from carbonsched.node.clock import SystemClock
-from carbonsched.node.events import Inbox
-from carbonsched.node.jobs import JobTable
 from carbonsched.node.journal import Journal
+from carbonsched.node.presence.cgroups import JobCgroups
+from carbonsched.node.presence.events import Inbox
+from carbonsched.node.presence.jobs import JobTable
 
 pytestmark = pytest.mark.cluster
 

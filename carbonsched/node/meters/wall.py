@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from carbonsched.model.energy import Domain, Quality
+from carbonsched.model.energy import Domain, Quality, worst
 from carbonsched.node.journal import Journal
 from carbonsched.node.meters.meter import DomainEnergy
-from carbonsched.node.qualities import worst
 from carbonsched.units import NS_PER_S
 
 TRIAL_NS = 60 * NS_PER_S

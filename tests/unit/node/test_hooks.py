@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from carbonsched.node.events import parse_event
+from carbonsched.node.presence.events import parse_event
 
 HOOKS = Path(__file__).parents[3] / "slurm"
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]

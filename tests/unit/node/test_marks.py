@@ -10,8 +10,8 @@ import time
 import pytest
 
 from carbonsched.errors import ConfigError
-from carbonsched.node.cgroups import JobCgroups
 from carbonsched.node.marks import MarkSocket
+from carbonsched.node.presence.cgroups import JobCgroups
 
 MARK = {"v": 1, "event": "start", "epoch": 3, "epochs": None, "at_ns": 1, "steps": 0}
 

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from carbonsched.node.cgroups import JobCgroups, NodeCpu
-from carbonsched.node.events import Inbox
 from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.observing import Observer
+from carbonsched.node.presence.cgroups import JobCgroups, NodeCpu
+from carbonsched.node.presence.events import Inbox
 
 NS = 1_000_000_000
 

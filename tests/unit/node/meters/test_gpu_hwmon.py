@@ -7,9 +7,9 @@ import pytest
 
 from carbonsched.errors import MeterError
 from carbonsched.model.energy import Quality
-from carbonsched.node.gpus import resolve
 from carbonsched.node.journal import Journal
 from carbonsched.node.meters.gpu_hwmon import GpuHwmonMeter
+from carbonsched.node.presence.gpus import resolve
 
 S = 1_000_000_000
 J = 1_000_000

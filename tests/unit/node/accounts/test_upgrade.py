@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from carbonsched.model.energy import Domain, EnergySegment, EpochRecord, PartKind, Quality
-from carbonsched.node.cgroups import CgroupSample, CpuReading
+from carbonsched.node.accounts.metering import Metering
 from carbonsched.node.epoch_book import Mark
-from carbonsched.node.metering import Metering
 from carbonsched.node.meters.find import find_panel
 from carbonsched.node.observation import NodeSettings, Observation
+from carbonsched.node.presence.cgroups import CgroupSample, CpuReading
 from carbonsched.site import AgentSite, NodeClass
 
 NS = 1_000_000_000

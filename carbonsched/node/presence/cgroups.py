@@ -28,8 +28,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from carbonsched.node.hierarchies import Group, Hierarchy, V1Hierarchy, V2Hierarchy
-from carbonsched.node.sluids import SLUID_PATTERN, Sluids
+from carbonsched.node.presence.hierarchies import Group, Hierarchy, V1Hierarchy, V2Hierarchy
+from carbonsched.node.presence.sluids import SLUID_PATTERN, Sluids
 
 _V1_MOUNTS = ("cpuacct", "cpu,cpuacct", "cpuacct,cpu")
 _V2_MOUNTS = ("", "unified")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from carbonsched.model.energy import Domain, PartKind, Quality
-from carbonsched.node.attribution import IDLE
 from carbonsched.node.meters.meter import Reading
+from carbonsched.node.presence.stays import IDLE
 
 STATE_VERSION = 2
 

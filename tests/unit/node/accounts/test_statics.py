@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 
 from carbonsched.model.energy import Domain, Quality
+from carbonsched.node.accounts.statics import WINDOW_NS, StaticPower
 from carbonsched.node.meters.meter import DomainEnergy
-from carbonsched.node.statics import WINDOW_NS, StaticPower
 
 NS = 1_000_000_000
 W = 1_000_000

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from carbonsched.model.energy import Domain, Quality
+from carbonsched.model.energy import Domain, Quality, worse
 from carbonsched.node.meters.meter import DomainEnergy
-from carbonsched.node.qualities import worse
 from carbonsched.units import NS_PER_S, UJ_PER_J
 
 WINDOW_NS = 10 * NS_PER_S

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonsched.node.cgroups import CgroupSample, CpuReading
-from carbonsched.node.events import Event, EventKind
-from carbonsched.node.jobs import LOST_END_NS, JobTable
 from carbonsched.node.journal import Journal
 from carbonsched.node.meters.meter import Gpu
+from carbonsched.node.presence.cgroups import CgroupSample, CpuReading
+from carbonsched.node.presence.events import Event, EventKind
+from carbonsched.node.presence.jobs import LOST_END_NS, JobTable
 
 NS = 1_000_000_000
 

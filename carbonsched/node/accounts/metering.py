@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from carbonsched.model.energy import EnergySegment, EpochRecord, Quality
-from carbonsched.node.attribution import Allocation, NodeSize, Owner
+from carbonsched.node.accounts.attribution import Allocation, NodeSize
+from carbonsched.node.accounts.gains import Gains
+from carbonsched.node.accounts.intervals import Piece, cut
+from carbonsched.node.accounts.modelled_gpus import by_allocation
+from carbonsched.node.accounts.segments import SegmentBook
+from carbonsched.node.accounts.statics import StaticPower
+from carbonsched.node.accounts.totals import Totals
+from carbonsched.node.accounts.upgrade import STATE_VERSION, upgraded
 from carbonsched.node.epoch_book import EpochBook, Mark
-from carbonsched.node.gains import Gains
-from carbonsched.node.intervals import Piece, cut
-from carbonsched.node.jobs import JobTable, TrackedJob
 from carbonsched.node.journal import Journal
 from carbonsched.node.meters.meter import Reading
 from carbonsched.node.meters.panel import Panel
-from carbonsched.node.modelled_gpus import by_allocation
 from carbonsched.node.observation import NodeSettings, Observation
-from carbonsched.node.segments import SegmentBook
-from carbonsched.node.statics import StaticPower
-from carbonsched.node.totals import Totals
-from carbonsched.node.upgrade import STATE_VERSION, upgraded
+from carbonsched.node.presence.jobs import JobTable, TrackedJob
+from carbonsched.node.presence.stays import Owner
 from carbonsched.units import NS_PER_S
 
 LATEST_MARK_NS = 2 * NS_PER_S

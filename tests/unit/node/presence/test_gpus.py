@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonsched.node.gpus import resolve
 from carbonsched.node.meters.meter import Gpu
+from carbonsched.node.presence.gpus import resolve
 
 UUIDS = [f"GPU-{i:x}b3f51c2-0000-4000-8000-00000000000{i}" for i in range(8)]
 EIGHT = tuple(Gpu(device=uuid, index=i, minor=i) for i, uuid in enumerate(UUIDS))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from carbonsched.model.energy import Domain, PartKind, Quality
-from carbonsched.node.attribution import Cells
+from carbonsched.model.energy import Domain, PartKind, Quality, worse
+from carbonsched.node.accounts.attribution import Cells
 from carbonsched.node.meters.meter import DomainEnergy
-from carbonsched.node.qualities import worse
 
 
 class Totals:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from carbonsched.model.energy import Quality
-from carbonsched.node.attribution import Cells, Owner
-from carbonsched.node.intervals import Stay
-from carbonsched.node.jobs import TrackedJob
-from carbonsched.node.qualities import worse
-from carbonsched.node.segments import Cell, Tally
+from carbonsched.model.energy import Quality, worse
+from carbonsched.node.accounts.attribution import Cells
+from carbonsched.node.accounts.segments import Cell, Tally
+from carbonsched.node.presence.jobs import TrackedJob
+from carbonsched.node.presence.stays import Owner, Stay
 
 
 class Gains:

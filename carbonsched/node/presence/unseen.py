@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from carbonsched.node.runs import TrackedJob
+from carbonsched.node.presence.runs import TrackedJob
 from carbonsched.units import NS_PER_S, apportion
 
 HELD_NS = NS_PER_S // 4

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from carbonsched.node.cgroups import CgroupSample, CpuReading
-from carbonsched.node.events import Event, EventKind
-from carbonsched.node.intervals import Stay
 from carbonsched.node.journal import Journal
 from carbonsched.node.meters.meter import Gpu
-from carbonsched.node.runs import ENDS_KEPT_NS, Ends, TrackedJob
-from carbonsched.node.unseen import UnseenCpu
+from carbonsched.node.presence.cgroups import CgroupSample, CpuReading
+from carbonsched.node.presence.events import Event, EventKind
+from carbonsched.node.presence.runs import ENDS_KEPT_NS, Ends, TrackedJob
+from carbonsched.node.presence.stays import Stay
+from carbonsched.node.presence.unseen import UnseenCpu
 from carbonsched.units import NS_PER_S
 
 LOST_END_NS = 600 * NS_PER_S

@@ -14,54 +14,22 @@ docs/explanation/metering.md:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
 from typing import NamedTuple
 
-from carbonsched.model.energy import Domain, PartKind, Quality
+from carbonsched.model.energy import Domain, Quality, worse
 from carbonsched.node.meters.meter import DomainEnergy
-from carbonsched.node.qualities import worse
+from carbonsched.node.presence.stays import IDLE, SYSTEM, Owner, Use
 from carbonsched.units import apportion
 
-NOBODY = -1
 _WHOLE = 10**12
 """Into so many parts a resource is cut where shares of unlike resources are added."""
 
 
-class Owner(NamedTuple):
-    """Whom energy belongs to; ``NOBODY`` where it is no job."""
-
-    kind: PartKind
-    job_id: int = NOBODY
-    restarts: int = NOBODY
-
-
-IDLE = Owner(PartKind.IDLE)
-SYSTEM = Owner(PartKind.SYSTEM)
-
 Weights = dict[Owner, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What one job had and used of a node.
-
-    ``cpus`` is 0 and ``memory_mb`` ``None`` where the allocation is not known. ``gpus`` has the
-    fraction (numerator, denominator) of each device that it was given. Slurm gives the CPUs of a
-    ``suspended`` job away, its memory and GPUs not. A ``fading`` job lost its control group and its
-    end is not known: it may be over, so where more is allocated than there is, it yields first.
-    """
-
-    owner: Owner
-    cpus: int
-    present_ns: int
-    cpu_ns: int
-    memory_mb: int | None = None
-    gpus: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    suspended: bool = False
-    fading: bool = False
 
 
 @dataclass(frozen=True, slots=True)

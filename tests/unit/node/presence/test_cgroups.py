@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from carbonsched.node.cgroups import JobCgroups, NodeCpu
+from carbonsched.node.presence.cgroups import JobCgroups, NodeCpu
 
 OLD = "s5K1KKYAYG5D00"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from carbonsched.model.hostlist import expand
 from carbonsched.node.clock import Clock
 from carbonsched.node.journal import Journal
-from carbonsched.node.sluids import SLUID_PATTERN
+from carbonsched.node.presence.sluids import SLUID_PATTERN
 from carbonsched.units import NS_PER_S
 
 TORN_AFTER_NS = 10 * NS_PER_S

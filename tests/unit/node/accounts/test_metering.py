@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from carbonsched.model.energy import Domain, EnergySegment, EpochRecord, PartKind, Quality
-from carbonsched.node.cgroups import CgroupSample, CpuReading
+from carbonsched.node.accounts.metering import Metering
 from carbonsched.node.epoch_book import Mark
-from carbonsched.node.events import Event, EventKind
 from carbonsched.node.journal import Journal
-from carbonsched.node.metering import Metering
 from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.meters.model import ModelledGpus
 from carbonsched.node.observation import NodeSettings, Observation
+from carbonsched.node.presence.cgroups import CgroupSample, CpuReading
+from carbonsched.node.presence.events import Event, EventKind
 from carbonsched.site import NodeClass
 
 NS = 1_000_000_000

@@ -6,9 +6,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from carbonsched.model.energy import Domain, EnergyPart, EnergySegment, PartKind, Quality
-from carbonsched.node.attribution import IDLE, NOBODY, Owner
-from carbonsched.node.qualities import worse, worst
+from carbonsched.model.energy import (
+    Domain,
+    EnergyPart,
+    EnergySegment,
+    PartKind,
+    Quality,
+    worse,
+    worst,
+)
+from carbonsched.node.presence.stays import IDLE, NOBODY, Owner
 from carbonsched.units import NS_PER_S, UJ_PER_J
 
 NS_PER_MS = 1_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonsched.node.events import EventKind, Inbox, cpus_here, parse_event
+from carbonsched.node.presence.events import EventKind, Inbox, cpus_here, parse_event
 
 NS = 1_000_000_000
 

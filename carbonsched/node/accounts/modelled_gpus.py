@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from carbonsched.model.energy import Domain, Quality
-from carbonsched.node.intervals import Stay
 from carbonsched.node.meters.meter import DomainEnergy
 from carbonsched.node.meters.model import as_allocated
+from carbonsched.node.presence.stays import Stay
 
 
 def by_allocation(

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonsched.model.energy import Domain, PartKind, Quality
-from carbonsched.node.attribution import IDLE, SYSTEM, Allocation, NodeSize, Owner, Use, divide
-from carbonsched.node.intervals import Stay, cut
+from carbonsched.node.accounts.attribution import Allocation, NodeSize, divide
+from carbonsched.node.accounts.intervals import cut
 from carbonsched.node.meters.meter import DomainEnergy
+from carbonsched.node.presence.stays import IDLE, SYSTEM, Owner, Stay, Use
 from carbonsched.units import apportion
 
 NS = 1_000_000_000

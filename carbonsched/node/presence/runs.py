@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from carbonsched.model.energy import PartKind
-from carbonsched.node.attribution import Owner
-from carbonsched.node.events import Event
-from carbonsched.node.gpus import Resolved, resolve
-from carbonsched.node.intervals import Stay
 from carbonsched.node.meters.meter import Gpu
+from carbonsched.node.presence.events import Event
+from carbonsched.node.presence.gpus import Resolved, resolve
+from carbonsched.node.presence.stays import Owner, Stay
 from carbonsched.units import NS_PER_S
 
 ENDS_KEPT = 64

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from carbonsched.model.energy import Domain
-from carbonsched.node.attribution import Owner, Use
 from carbonsched.node.meters.meter import DomainEnergy
+from carbonsched.node.presence.stays import Stay, Use
 from carbonsched.units import apportion
 
 Bounds = tuple[int, int]
 Weights = dict[int, int]
 """By the place of a piece."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """A job's presence ``[begin_ns, end_ns)`` within an interval, what it had and what it used.
-
-    The allocation, ``suspended`` and ``fading`` are as in ``Use``, throughout the interval.
-    """
-
-    owner: Owner
-    cpus: int
-    begin_ns: int
-    end_ns: int
-    cpu_ns: int
-    memory_mb: int | None = None
-    gpus: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    suspended: bool = False
-    fading: bool = False
-
-    def use(self, present_ns: int, cpu_ns: int) -> Use:
-        """What falls into one piece."""
-        return Use(
-            self.owner, self.cpus, present_ns, cpu_ns,
-            self.memory_mb, self.gpus, self.suspended, self.fading,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

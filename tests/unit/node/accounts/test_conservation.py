@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbonsched.model.energy import Domain, EnergySegment, PartKind, Quality
-from carbonsched.node.cgroups import CgroupSample, CpuReading
-from carbonsched.node.events import Event, EventKind
+from carbonsched.node.accounts.metering import Metering
 from carbonsched.node.journal import Journal
-from carbonsched.node.metering import Metering
 from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.observation import NodeSettings, Observation
+from carbonsched.node.presence.cgroups import CgroupSample, CpuReading
+from carbonsched.node.presence.events import Event, EventKind
 
 NS = 1_000_000_000
 J = 1_000_000

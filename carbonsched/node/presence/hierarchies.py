@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from carbonsched.node.sluids import SLUID_PATTERN
+from carbonsched.node.presence.sluids import SLUID_PATTERN
 
 _UID = re.compile(r"uid_([0-9]{1,10})")
 _JOB = re.compile(rf"job_([0-9]{{1,10}})|({SLUID_PATTERN})")

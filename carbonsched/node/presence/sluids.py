@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from carbonsched.node.hierarchies import Group
+    from carbonsched.node.presence.hierarchies import Group
 
 SLUID_PATTERN = "s[0-9A-HJKMNP-TV-Z]{13}"
 """An ``s`` and 64 bits in Crockford's base 32, which has no I, L, O and U."""

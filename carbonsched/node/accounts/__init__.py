@@ -1,0 +1,1 @@
+"""Whose each microjoule is: attribution, segments, and the metering that drives them."""
