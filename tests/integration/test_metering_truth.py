@@ -139,26 +139,32 @@ def compare(trial, truths, name, one):
             f"{name:18}{stay.node:>5}{length_s:7.1f} s  truth {total:9.1f} J  billed {told:6} J"
             f"  {100 * (told / total - 1):+6.2f} %  ({parts})"
         )
-        errors.append((told / total - 1, told - total, length_s))
+        # What a bill is told in: whole joules, half a joule from exact in each domain.
+        rounding_j = sum(0.5 for key in truth if truth[key])
+        beyond = max(0.0, abs(told - total) - rounding_j) / total
+        errors.append((told / total - 1, told - total, length_s, beyond))
     return errors
 
 
 def test_each_job_is_billed_what_it_used(metered, jobs):
-    """Every long job on shared nodes within one per cent; short ones within a few joules."""
+    """Every long job on shared nodes within one per cent, beyond whole joules; short ones near."""
     asked, _ = jobs
     truths = metered.truths()
     found = {name: compare(metered, truths, name, one) for name, one in asked.items()}
     long = {
-        name: max(abs(ratio) for ratio, _, _ in errors)
+        name: max(beyond for *_, beyond in errors)
         for name, errors in found.items()
-        if min(length_s for _, _, length_s in errors) >= 20
+        if min(length_s for _, _, length_s, _ in errors) >= 20
     }
     worst = max(long, key=long.__getitem__)
-    say(f"worst of {len(long)} jobs of 20 s and more: {worst}, {100 * long[worst]:.2f} %")
+    say(
+        f"worst of {len(long)} jobs of 20 s and more: {worst}, {100 * long[worst]:.2f} %"
+        " beyond rounding"
+    )
     assert len(long) >= 9
     assert long[worst] < WORST
     for name, errors in found.items():
-        for ratio, joules, _ in errors:
+        for ratio, joules, *_ in errors:
             assert abs(ratio) < 0.05 or abs(joules) < 5, name
 
 
