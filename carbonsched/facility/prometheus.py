@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from carbonsched.errors import ProviderMalformedError
 from carbonsched.facility.values import pue_ppm
-from carbonsched.intensity.fetch import JsonFetcher
+from carbonsched.intensity.http.fetch import Fetcher
 from carbonsched.model.pue import PuePoint
 from carbonsched.ports import PueTold
 
@@ -36,7 +36,7 @@ class PrometheusPue:
         self._url = url.rstrip("/")
         self._query = query
         self._step_s = step_s
-        self._fetcher = JsonFetcher(
+        self._fetcher = Fetcher(
             name=self._source,
             timeout_s=timeout_s,
             settings="url or query of pue.prometheus",
@@ -68,8 +68,13 @@ class PrometheusPue:
         first, last = (start_at // step + 1) * step, end_at // step * step
         if last < first:
             return PueTold(())
-        words = {"query": self._query, "start": first, "end": last, "step": step}
-        answer = self._fetcher.get(f"{self._url}/api/v1/query_range?{urlencode(words)}")
+        words: dict[str, str | int] = {
+            "query": self._query,
+            "start": first,
+            "end": last,
+            "step": step,
+        }
+        answer = self._fetcher.json(f"{self._url}/api/v1/query_range", words)
         points: list[PuePoint] = []
         faults: list[str] = []
         for at, text in self._values(answer):

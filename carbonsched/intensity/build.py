@@ -1,4 +1,4 @@
-"""A zone's chain of providers from its part of the configuration.
+"""A zone's chains of providers from its part of the configuration.
 
 The configuration lies beside this package, so its objects are taken by their attributes;
 ``series_info(zone)`` is what the site declared its figures to mean.
@@ -6,27 +6,29 @@ The configuration lies beside this package, so its objects are taken by their at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from carbonsched.errors import ConfigError
 from carbonsched.intensity import shipped
+from carbonsched.intensity.build_live import Services, build_live
 from carbonsched.intensity.chain import BackOff, Chain
-from carbonsched.intensity.files import FileProvider
-from carbonsched.intensity.neso import BASE_URL, NesoProvider
+from carbonsched.intensity.countries import country_average
+from carbonsched.intensity.providers.files import FileProvider
+from carbonsched.intensity.providers.replay import ReplayProvider, Restamp, replay_note
+from carbonsched.intensity.providers.static import StaticProvider
 from carbonsched.intensity.records import CsvRecords
-from carbonsched.intensity.replay import ReplayProvider, Restamp, replay_note
-from carbonsched.intensity.static import StaticProvider
 from carbonsched.intensity.values import mg_from_number, parse_instant
 from carbonsched.model.intensity import SeriesInfo
 from carbonsched.ports import Clock, IntensityProvider
 
 _HOUR_S = 3600
+_Key = Literal["providers", "ranking"]
 
 
 class ZoneSettings(Protocol):
@@ -42,41 +44,103 @@ class ZoneSettings(Protocol):
         """Settings of its providers, told apart by ``kind``, the preferred one first."""
         ...
 
+    @property
+    def ranking(self) -> Sequence[Any]:
+        """The same of those that compare starts; empty where ``providers`` do."""
+        ...
 
-def build_chain(zone: ZoneSettings, clock: Clock, *, back_off: BackOff | None = None) -> Chain:
-    """The zone's chain. Nothing is read or asked yet.
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """The chains of a site's zones by name; ``ranking`` has those zones that name one."""
+
+    providers: dict[str, Chain]
+    ranking: dict[str, Chain]
+
+
+def build_chains(
+    zones: Iterable[ZoneSettings], clock: Clock, *, back_off: BackOff | None = None
+) -> Chains:
+    """The chains of all zones, which share what asks a service that several of them use.
+
+    Raises:
+        ConfigError: settings that no provider can work with, one line for each.
+    """
+    services = Services(clock)
+    chains = Chains({}, {})
+    problems: list[str] = []
+    for zone in zones:
+        wanted: list[tuple[_Key, dict[str, Chain]]] = [
+            ("providers", chains.providers),
+            ("ranking", chains.ranking),
+        ]
+        for key, into in wanted:
+            if not getattr(zone, key):
+                continue
+            try:
+                chain = build_chain(zone, clock, key=key, services=services, back_off=back_off)
+            except ConfigError as error:
+                problems += error.problems
+            else:
+                into[zone.name] = chain
+    if problems:
+        raise ConfigError(problems)
+    return chains
+
+
+def build_chain(
+    zone: ZoneSettings,
+    clock: Clock,
+    *,
+    key: _Key = "providers",
+    services: Services | None = None,
+    back_off: BackOff | None = None,
+) -> Chain:
+    """One of the zone's chains. Nothing is read or asked yet.
 
     Raises:
         ConfigError: a setting that no provider can work with.
     """
-    providers = []
-    for index, settings in enumerate(zone.providers):
+    services = services or Services(clock)
+    providers: list[IntensityProvider] = []
+    for index, settings in enumerate(getattr(zone, key)):
         try:
-            providers.append(build_provider(zone.name, settings, clock))
+            provider = build_provider(zone.name, settings, clock, services)
+            _check_meaning(provider.info, (providers or [provider])[0].info, key)
+            providers.append(provider)
         except ValueError as error:
-            where = f"zones, {zone.name}, provider {index + 1} ({settings.kind})"
+            name = "provider" if key == "providers" else "ranking provider"
+            where = f"zones, {zone.name}, {name} {index + 1} ({settings.kind})"
             raise ConfigError([f"{where}: {error}"]) from None
     return Chain(zone.name, providers, clock, back_off=back_off)
 
 
-def build_provider(zone: str, settings: Any, clock: Clock) -> IntensityProvider:
+def _check_meaning(info: SeriesInfo, first: SeriesInfo, key: _Key) -> None:
+    """Hold the configuration's rule against what the providers themselves say they tell."""
+    if key == "providers" and info.kind == "marginal":
+        raise ValueError("marginal intensity charges no job; put it under the zone's ranking")
+    for word in ("kind", "basis", "gas", "scope"):
+        ours, theirs = getattr(info, word), getattr(first, word)
+        if ours != theirs:
+            raise ValueError(
+                f"the figures of {info.provider} are {ours} and those of {first.provider} are"
+                f" {theirs}; one chain keeps to one meaning"
+            )
+
+
+def build_provider(
+    zone: str, settings: Any, clock: Clock, services: Services | None = None
+) -> IntensityProvider:
     """One provider; ``ValueError`` where its settings cannot work."""
     match settings.kind:
         case "replay":
             return _replay(zone, settings, clock)
         case "file":
             return _file(zone, settings, clock)
-        case "neso":
-            return NesoProvider(
-                zone=zone,
-                clock=clock,
-                base_url=settings.base_url or BASE_URL,
-                timeout_s=float(settings.timeout_s),
-            )
         case "static":
             return _static(zone, settings, clock)
-        case other:
-            raise ValueError(f"there is no provider {other!r}: replay, file, neso or static")
+        case _:
+            return build_live(zone, settings, clock, services or Services(clock))
 
 
 def _replay(zone: str, settings: Any, clock: Clock) -> ReplayProvider:
@@ -118,6 +182,9 @@ def _file(zone: str, settings: Any, clock: Clock) -> FileProvider:
 
 
 def _static(zone: str, settings: Any, clock: Clock) -> StaticProvider:
+    if settings.country is not None:
+        average = country_average(settings.country)
+        return StaticProvider(info=average.info(zone), mg_per_kwh=average.mg_per_kwh, clock=clock)
     mg_per_kwh = mg_from_number(Decimal(str(settings.g_per_kwh)))
     if mg_per_kwh is None:
         raise ValueError("g_per_kwh is zero: leave the provider out where nothing is known")

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from carbonsched.errors import ProviderError
+from carbonsched.intensity.http.silence import RateLimitedError
 from carbonsched.intensity.periods import uncovered
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.ports import Clock, IntensityProvider
@@ -38,18 +39,21 @@ class Failure:
 class BackOff:
     """How long a provider is left alone: doubling from the first to the longest wait.
 
-    ``refused_s`` is for a refusal, which asking again seldom mends.
+    The second pair is for a refusal, which asking again seldom mends: a wrong key, zone or plan.
     """
 
     first_s: int = 60
     longest_s: int = 900
-    refused_s: int = 3600
+    refused_first_s: int = 300
+    refused_longest_s: int = 3600
 
     def wait_s(self, error: ProviderError, times: int) -> int:
-        """Seconds after the given number of failures in a row."""
+        """Seconds after so many failures in a row, or more where the service says so."""
+        first_s, longest_s = self.first_s, self.longest_s
         if not error.retryable:
-            return self.refused_s
-        return int(min(self.first_s * 2 ** min(times - 1, 30), self.longest_s))
+            first_s, longest_s = self.refused_first_s, self.refused_longest_s
+        wait_s = int(min(first_s * 2 ** min(times - 1, 30), longest_s))
+        return max(wait_s, error.wait_s) if isinstance(error, RateLimitedError) else wait_s
 
 
 class Chain:

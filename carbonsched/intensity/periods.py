@@ -5,8 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Protocol, TypeVar
 
 from carbonsched.model.intensity import Point
+
+
+class Timed(Protocol):
+    """Anything that holds over ``[start_at, end_at)``; equal ones say the same."""
+
+    @property
+    def start_at(self) -> int:
+        """When it begins."""
+        ...
+
+    @property
+    def end_at(self) -> int:
+        """When it is over."""
+        ...
+
+
+_Timed = TypeVar("_Timed", bound=Timed)
 
 
 class ContradictionError(ValueError):
@@ -30,15 +48,15 @@ def ordered(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(unique)
 
 
-def without_contradictions(points: Iterable[Point]) -> tuple[tuple[Point, ...], int]:
+def without_contradictions(points: Iterable[_Timed]) -> tuple[tuple[_Timed, ...], int]:
     """The points sorted, equal ones once, and how many were left out for overlapping.
 
     A service once published two values for one half-hour and kept both for years. Neither is
     better, so both are missing.
     """
     unique = sorted(set(points), key=lambda point: (point.start_at, point.end_at))
-    contested: set[Point] = set()
-    reaching: Point | None = None
+    contested: set[_Timed] = set()
+    reaching: _Timed | None = None
     for point in unique:
         if reaching is not None and point.start_at < reaching.end_at:
             contested |= {point, reaching}

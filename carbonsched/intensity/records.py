@@ -1,6 +1,7 @@
 """Recorded intensity and forecasts as CSV files, plain or compressed by gzip.
 
-Columns, in any order: actual values ``start,g_per_kwh`` and perhaps ``end``; forecasts
+Columns, in any order: actual values ``start,g_per_kwh`` and perhaps ``end`` and ``estimated`` (true
+or false: the source's own flag); forecasts
 ``issued,start,g_per_kwh`` and perhaps ``end``. A column ``zone`` picks rows; others are ignored.
 Times are ISO with an offset, or epoch seconds. Without ``end`` a period lasts as long as is usual
 in its file, at most to the next one's start.
@@ -64,11 +65,14 @@ class CsvRecords:
         self,
         *,
         name: str,
-        actual: Traversable,
+        actual: Traversable | None,
         forecasts: Traversable | None = None,
         zone: str | None = None,
     ) -> None:
-        """``name`` begins every error; ``zone`` picks rows where a file has that column."""
+        """``name`` begins every error; ``zone`` picks rows where a file has that column.
+
+        ``actual`` may be missing where forecasts alone are read.
+        """
         self._name = name
         self._actual = actual
         self._forecasts = forecasts
@@ -83,9 +87,9 @@ class CsvRecords:
         return self._held[1]
 
     def _parse(self) -> Record:
-        actual = self._table(self._actual, issued=False)
+        actual = self._table(self._actual, issued=False) if self._actual else None
         forecasts = self._table(self._forecasts, issued=True) if self._forecasts else None
-        points = actual.points().get(None, ())
+        points = actual.points().get(None, ()) if actual else ()
         issues = forecasts.points() if forecasts else {}
         return Record(
             actual=points,
@@ -130,6 +134,7 @@ class _Row:
     start_at: int
     end_at: int | None
     mg_per_kwh: int | None
+    estimated: bool = False
 
 
 class _Table:
@@ -171,7 +176,7 @@ class _Table:
         for row in rows:
             end_at = row.end_at if row.end_at is not None else self._end(row, starts, step)
             if row.mg_per_kwh is not None:
-                points[Point(row.start_at, end_at, row.mg_per_kwh)] = row.line
+                points[Point(row.start_at, end_at, row.mg_per_kwh, row.estimated)] = row.line
         try:
             return ordered(points)
         except ContradictionError as error:
@@ -210,6 +215,7 @@ class _Table:
                 start_at=parse_instant(row["start"]),
                 end_at=None if end is None else parse_instant(end),
                 mg_per_kwh=mg_from_text(row["g_per_kwh"]),
+                estimated=_flag(row.get("estimated", "")),
             )
         except ValueError as error:
             raise self._wrong(line, str(error)) from None
@@ -219,6 +225,14 @@ class _Table:
 
     def _wrong(self, line: int, what: str) -> ProviderMalformedError:
         return ProviderMalformedError(f"{self._where}, line {line}: {what}")
+
+
+def _flag(text: str) -> bool:
+    known = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True}
+    word = text.strip().lower()
+    if word not in known and word != "yes":
+        raise ValueError(f"{text[:40]!a} is not true or false")
+    return known.get(word, True)
 
 
 def _text(path: Traversable) -> str:

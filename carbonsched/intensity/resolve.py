@@ -11,13 +11,17 @@ from carbonsched.model.intensity import IntensitySeries, Point, SeriesInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """The intensity that counts over ``[start_at, end_at)`` and whose word it is."""
+    """The intensity that counts over ``[start_at, end_at)`` and whose word it is.
+
+    ``estimated`` is that provider's own flag for it.
+    """
 
     start_at: int
     end_at: int
     mg_per_kwh: int
     info: SeriesInfo
     fetched_at: int
+    estimated: bool = False
 
     @property
     def point(self) -> Point:
@@ -36,12 +40,14 @@ def resolve(
 
     ``series`` is in order of preference and has one entry for each provider of the chain, empty
     where it has nothing: the first entry is the preferred provider even if it told nothing. Its
-    points count wherever it has them. A later one fills what is left, but only periods that ended
+    points count wherever it has them, those of its further entries, under an earlier note, behind
+    them. A later provider fills what is left, but only periods that ended
     at least ``settle_lag_s`` before ``now``: until then the earlier ones may still deliver.
     """
     pieces: list[Resolved] = []
-    for rank, told in enumerate(series):
-        until_at = end_at if rank == 0 else min(end_at, now - settle_lag_s)
+    for told in series:
+        preferred = told.info.provider == series[0].info.provider
+        until_at = end_at if preferred else min(end_at, now - settle_lag_s)
         taken = [piece.point for piece in pieces]
         gaps = uncovered(taken, start_at, end_at)
         pieces += _fill(told, gaps, until_at)
@@ -69,6 +75,7 @@ def _fill(told: IntensitySeries, gaps: list[tuple[int, int]], until_at: int) -> 
                         mg_per_kwh=point.mg_per_kwh,
                         info=told.info,
                         fetched_at=told.fetched_at,
+                        estimated=point.estimated,
                     )
                 )
                 reached = end_at

@@ -35,11 +35,15 @@ class SeriesInfo:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Intensity over ``[start_at, end_at)`` in whole milligrams per kilowatt-hour."""
+    """Intensity over ``[start_at, end_at)`` in whole milligrams per kilowatt-hour.
+
+    ``estimated`` is the provider's own flag for this row: a figure it expects to replace.
+    """
 
     start_at: int
     end_at: int
     mg_per_kwh: int
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         if self.end_at <= self.start_at:
@@ -106,11 +110,24 @@ class IntensitySeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What one provider expected at ``issued_at``; usable only from then on."""
+    """What one provider expected at ``issued_at``; usable only from then on.
+
+    ``band`` is the interval that should hold 80 % of outcomes: one ``(low, high)`` in mg/kWh per
+    point, ``None`` where the provider gives none.
+    """
 
     info: SeriesInfo
     issued_at: int
     points: tuple[Point, ...]
+    band: tuple[tuple[int, int], ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.band is None:
+            return
+        if len(self.band) != len(self.points):
+            raise ValueError("a forecast's band has one interval for each point")
+        if any(not 0 <= low <= high for low, high in self.band):
+            raise ValueError("a forecast's interval goes from low to high, none negative")
 
     @property
     def steps(self) -> StepSeries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# The twin is no package of this folder: tests elsewhere use it too.
+_TESTS = str(Path(__file__).parents[2])
+if _TESTS not in sys.path:
+    sys.path.append(_TESTS)
+pytest.register_assert_rewrite("twin")
+
+from twin import Twin  # noqa: E402  # found through the lines above
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "intensity"
 PERIOD_S = 1800
@@ -147,3 +156,18 @@ def twin(clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[NesoTwin]
     made = NesoTwin(clock)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def _server() -> Iterator[Twin]:
+    with Twin() as twin:
+        yield twin
+
+
+@pytest.fixture
+def service(_server: Twin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twin]:
+    """A well-behaved service without routes."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    _server.reset()
+    yield _server
+    _server.stop.set()

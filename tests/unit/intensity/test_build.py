@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from twin import FAULTS
 
 from carbonsched.config.zones import ZoneConfig
 from carbonsched.errors import ConfigError
-from carbonsched.intensity.build import build_chain
+from carbonsched.intensity.build import build_chain, build_chains
+from carbonsched.intensity.build_live import Services
 from carbonsched.model.intensity import SeriesInfo
 
 HOUR = 3600
@@ -57,9 +62,137 @@ def test_a_live_service_at_another_address(twin, clock):
     assert chain.infos[0].scope == "direct"
 
 
-def test_the_live_service_means_what_the_configuration_says_of_it(clock):
-    settings = zone({"kind": "neso"})
-    assert build_chain(settings, clock).infos[0] == settings.providers[0].series_info("north")
+KEY = {"key_env": "TEST_KEY"}
+LIVE = [
+    {"kind": "eds", "area": "DK2"},
+    {"kind": "neso"},
+    {"kind": "neso", "region": 13},
+    {"kind": "neso", "postcode": "NW1"},
+    {"kind": "electricity_maps", "place": "DK-DK2", "scope": "direct"} | KEY,
+    {"kind": "watttime", "username": "u", "region": "DK", "signal": "co2_moer"} | KEY,
+    {"kind": "watttime", "username": "u", "region": "DK", "signal": "co2_aoer"} | KEY,
+    {"kind": "energy_charts", "country": "dk", "basis": "production", "scope": "direct"},
+    {"kind": "entsoe", "domain": "10YDK-2--------M"} | KEY,
+    {"kind": "entsoe", "domain": "10YDK-2--------M", "factors": "ipcc-2014-direct"} | KEY,
+    {"kind": "eia", "respondent": "CISO"} | KEY,
+    {
+        "kind": "gsf", "base_url": "http://sdk:8080", "location": "eastus", "note": "by X",
+    } | MEANING,
+    {"kind": "static", "country": "DNK"},
+    STATIC,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", LIVE, ids=lambda one: one["kind"])
+def test_a_provider_means_what_the_configuration_says_of_it(clock, settings):
+    zones = [{"name": "north", "providers": [settings]}]
+    if settings.get("signal") == "co2_moer":
+        zones = [{"name": "north", "providers": [STATIC], "ranking": [settings]}]
+    chains = build_chains([ZoneConfig.model_validate(one) for one in zones], clock)
+    chain = chains.ranking.get("north") or chains.providers["north"]
+    declared = ZoneConfig.model_validate(zones[0])
+    said = (declared.ranking or declared.providers)[0].series_info("north")
+    assert replace(chain.infos[0], note="") == replace(said, note="")
+    assert chain.infos[0].note or settings["kind"] == "gsf"
+
+
+def test_zones_of_one_service_share_its_fetcher_and_its_silence(service, clock):
+    """DK1 and DK2 are limited together, so the second is not asked after the first was refused."""
+    service.fault = next(one for one in FAULTS if one.name == "status 429, seconds")
+    areas = [("west", "DK1"), ("east", "DK2")]
+    settings = [{"kind": "eds", "area": area, "base_url": service.url} for _, area in areas]
+    zones = [
+        ZoneConfig.model_validate({"name": name, "providers": [one]})
+        for (name, _), one in zip(areas, settings, strict=True)
+    ]
+    chains = build_chains(zones, clock).providers
+    assert chains["west"].forecast() is None
+    asked = len(service.requests)
+    assert asked == 1
+    assert chains["east"].forecast() is None
+    assert len(service.requests) == asked
+    assert "left alone for 120 s" in chains["east"].problems[0]
+
+
+def test_twenty_zones_of_one_dead_service_cost_one_timeout_and_one_thread(service, clock):
+    service.fault = next(one for one in FAULTS if one.name == "header drips")
+    neso = {"kind": "neso", "base_url": service.url, "timeout": "200ms"}
+    zones = [
+        ZoneConfig.model_validate({"name": f"z{n}", "providers": [neso | {"region": n % 17 + 1}]})
+        for n in range(20)
+    ]
+    chains = build_chains(zones, clock).providers
+    began = time.monotonic()
+    for chain in chains.values():
+        chain.actuals(clock.at - HOUR, clock.at)
+        assert chain.forecast() is None
+    assert time.monotonic() - began < 2
+    assert sum(one.name.startswith("fetch-") for one in threading.enumerate()) <= 1
+    assert all(chain.problems for chain in chains.values())
+
+
+def test_other_accounts_of_a_service_do_not_share(clock):
+    services = Services(clock)
+    eia = {"kind": "eia", "respondent": "CISO", "key_env": "A_KEY"}
+    settings = [eia, eia | {"respondent": "PJM"}, eia | {"key_env": "B_KEY"}]
+    zones = [ZoneConfig.model_validate({"name": "z", "providers": [one]}) for one in settings]
+    one, two, three = [services.fetcher(zone.providers[0]) for zone in zones]
+    assert one is two
+    assert one is not three
+
+
+def test_a_missing_key_is_one_line_and_a_corrected_one_counts(service, clock, tmp_path):
+    service.serve("/*", lambda _request: {"zone": "DK-DK2", "forecast": []})
+    file = tmp_path / "key"
+    maps = {
+        "kind": "electricity_maps", "place": "DK-DK2", "key_file": str(file),
+        "base_url": service.url,
+    }  # fmt: skip
+    chain = build_chain(zone(maps), clock)
+    assert chain.forecast() is None
+    assert chain.problems == (f"key_file {file}: cannot be read: No such file or directory",)
+    assert service.requests == []
+    file.write_text("abc123\n")
+    file.chmod(0o644)
+    clock.at += HOUR
+    assert chain.forecast() is None
+    assert chain.problems == (f"key_file {file}: others may use it; chmod 640 or 600",)
+    file.chmod(0o600)
+    clock.at += HOUR
+    chain.forecast()
+    assert service.requests[0].headers["auth-token"] == "abc123"
+    assert "abc123" not in str(chain.problems)
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ({"gas": "CO2"}, "the figures of second are CO2 and those of first are CO2eq"),
+        ({"kind": "marginal"}, "marginal intensity charges no job"),
+    ],
+)
+def test_what_providers_say_of_themselves_may_not_differ_either(clock, second, words):
+    first = settings(kind="static", g_per_kwh=5.0, series_info=info_of("first")).providers[0]
+    other = settings(kind="static", g_per_kwh=5.0, series_info=info_of("second", **second))
+    mixed = SimpleNamespace(name="north", ranking=(), providers=(first, other.providers[0]))
+    with pytest.raises(ConfigError, match=words):
+        build_chain(mixed, clock)
+
+
+def info_of(provider, **meaning):
+    return lambda name: SeriesInfo(provider=provider, zone=name, static=True, **meaning)
+
+
+def test_every_zone_with_a_fault_is_named(clock):
+    zones = [settings(kind="oracle"), settings(hour_s=0.5)]
+    with pytest.raises(ConfigError) as caught:
+        build_chains(zones, clock)
+    assert len(caught.value.problems) == 2
+
+
+def test_a_country_that_is_not_in_the_table(clock):
+    with pytest.raises(ConfigError, match=r"^zones, north, provider 1 \(static\): no country"):
+        build_chain(zone({"kind": "static", "country": "XXX"}), clock)
 
 
 def test_files_of_the_site(tmp_path, fixtures, clock):
@@ -109,6 +242,7 @@ def settings(**changes):
     """A zone by its attributes alone, with what the configuration itself would refuse."""
     plain = {
         "kind": "replay",
+        "country": None,
         "actual": None,
         "forecasts": None,
         "zone_in_file": "DE",
@@ -118,7 +252,9 @@ def settings(**changes):
         "lag_hours": 1.0,
         "series_info": lambda name: SeriesInfo(provider="x", zone=name, static=True),
     }
-    return SimpleNamespace(name="north", providers=(SimpleNamespace(**plain | changes),))
+    return SimpleNamespace(
+        name="north", ranking=(), providers=(SimpleNamespace(**plain | changes),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +280,7 @@ def test_settings_that_cannot_work_are_one_line(clock, changes, why):
 
 def test_a_start_outside_the_record_is_seen_and_falls_back(fixtures, clock):
     own = {"actual": str(fixtures / "half-hours.csv"), "start": "2023-08-25T05:00Z"}
-    chain = build_chain(zone(REPLAY | own | MEANING, STATIC), clock)
+    chain = build_chain(zone(REPLAY | own | MEANING, STATIC | MEANING), clock)
     series = chain.actuals(clock.at - HOUR, clock.at)
     assert not series[0].points
     assert series[1].points

@@ -6,10 +6,11 @@ import pytest
 
 from carbonsched.errors import ProviderRefusedError, ProviderUnavailableError
 from carbonsched.intensity.chain import BackOff, Chain
-from carbonsched.intensity.files import FileProvider
-from carbonsched.intensity.neso import NesoProvider
+from carbonsched.intensity.http.silence import RateLimitedError
+from carbonsched.intensity.providers.files import FileProvider
+from carbonsched.intensity.providers.neso import NesoProvider
+from carbonsched.intensity.providers.static import StaticProvider
 from carbonsched.intensity.records import Issue, Record
-from carbonsched.intensity.static import StaticProvider
 from carbonsched.model.intensity import Point, SeriesInfo
 
 HOUR = 3600
@@ -118,11 +119,33 @@ def test_back_off_doubles_to_its_limit_and_ends_with_an_answer(file, static, sou
     assert chain.failures[0].times == 1
 
 
-def test_a_refusal_waits_longer(file, source, clock):
+def test_refusals_wait_longer_each_time_up_to_an_hour(file, source, clock):
     source.error = ProviderRefusedError("file: refuses")
     chain = Chain("X", [file], clock)
-    assert chain.forecast() is None
-    assert chain.failures[0].until_at == clock.at + 3600
+    began, reads = clock.at, []
+    while clock.at < began + 24 * HOUR:
+        before = source.reads
+        assert chain.forecast() is None
+        if source.reads > before:
+            reads.append(clock.at - began)
+        clock.at += 60
+    assert reads[:5] == [0, 300, 900, 2100, 4500]
+    assert len(reads) < 28  # a day of a wrong key
+    source.error = None
+    clock.at += HOUR
+    source.record = record_at(clock.at)
+    assert chain.forecast() is not None
+    assert chain.failures == ()
+
+
+@pytest.mark.parametrize(("wait_s", "expected_s"), [(7, 60), (4000, 4000)])
+def test_a_service_that_says_when_to_come_back_is_taken_at_its_word(
+    file, source, clock, wait_s, expected_s
+):
+    source.error = RateLimitedError("file: busy", wait_s)
+    chain = Chain("X", [file], clock)
+    chain.forecast()
+    assert chain.failures[0].until_at == clock.at + expected_s
 
 
 def test_a_clock_set_back_ends_the_wait(file, source, clock):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonsched.errors import ProviderRefusedError
+from carbonsched.intensity.providers.replay import ReplayProvider, Restamp, replay_note
 from carbonsched.intensity.records import Issue, Record
-from carbonsched.intensity.replay import ReplayProvider, Restamp, replay_note
 from carbonsched.model.intensity import Point, SeriesInfo, StepSeries
 
 HOUR = 3600

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonsched.intensity.static import PERIOD_S, StaticProvider
+from carbonsched.intensity.providers.static import PERIOD_S, StaticProvider
 from carbonsched.model.intensity import SeriesInfo
 
 INFO = SeriesInfo(provider="static", zone="FR", static=True, note="static value of 2023")

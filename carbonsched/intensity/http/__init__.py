@@ -1,0 +1,1 @@
+"""Careful exchanges with services that nobody here controls."""

@@ -1,0 +1,1 @@
+"""One adapter per service, file or table that knows a grid's intensity."""

@@ -1,0 +1,465 @@
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pytest
+from fault_suite import KEY, FaultSuite
+from hypothesis import given
+from hypothesis import strategies as st
+from twin import Answer
+
+from carbonsched.errors import (
+    ProviderError,
+    ProviderMalformedError,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+)
+from carbonsched.intensity.factors import DIRECT, factor_set
+from carbonsched.intensity.http.secret import Secret
+from carbonsched.intensity.http.silence import RateLimitedError
+from carbonsched.intensity.providers.entsoe import EntsoeProvider
+from carbonsched.intensity.providers.entsoe_xml import is_eic, read_document
+from carbonsched.model.intensity import StepSeries
+
+DK1 = "10YDK-1--------W"
+HOUR = 3600
+DAY = 86_400
+NOON = 1795176000  # 2026-11-20T12:00Z
+NAMESPACE = "urn:iec62325.351:tc57wg16:451-6:generationloaddocument:3:0"
+
+
+def shown(at):
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def asked_at(text):
+    return int(datetime.strptime(text, "%Y%m%d%H%M").replace(tzinfo=UTC).timestamp())
+
+
+def series(values, start, end, *, psr=None, step="PT60M", curve="A01", side="in", unit="MAW"):
+    """One TimeSeries; ``values`` maps positions to quantities."""
+    kind = f"<MktPSRType><psrType>{psr}</psrType></MktPSRType>" if psr else ""
+    points = "".join(
+        f"<Point><position>{at}</position><quantity>{value}</quantity></Point>"
+        for at, value in values.items()
+    )
+    return (
+        "<TimeSeries><mRID>1</mRID><businessType>A01</businessType>"
+        f'<{side}BiddingZone_Domain.mRID codingScheme="A01">{DK1}</{side}BiddingZone_Domain.mRID>'
+        f"<quantity_Measure_Unit.name>{unit}</quantity_Measure_Unit.name>"
+        f"<curveType>{curve}</curveType>{kind}<Period><timeInterval><start>{shown(start)}</start>"
+        f"<end>{shown(end)}</end></timeInterval><resolution>{step}</resolution>{points}"
+        "</Period></TimeSeries>"
+    )
+
+
+def document(*some, kind="A75", process="A16"):
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?><GL_MarketDocument xmlns="{NAMESPACE}">'
+        f"<type>{kind}</type><process.processType>{process}</process.processType>"
+        f"<createdDateTime>2026-11-20T18:05:00Z</createdDateTime>{''.join(some)}"
+        "</GL_MarketDocument>"
+    )
+
+
+def acknowledgement(code="999", text="No matching data found for Data item X [16.1.B&amp;C]"):
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><Acknowledgement_MarketDocument xmlns="urn:'
+        'iec62325.351:tc57wg16:451-1:acknowledgementdocument:7:0"><mRID>a</mRID>'
+        f"<Reason><code>{code}</code><text>{text}</text></Reason></Acknowledgement_MarketDocument>"
+    )
+
+
+def wind(at):
+    return 800 + at // 900 % 97 * 5
+
+
+def gas(at):
+    return 900 + at // HOUR % 41 * 20
+
+
+def load(at):
+    return gas(at) + wind(at) + 700 - at // HOUR % 5 * 10
+
+
+class Platform:
+    """The platform when it is well: gas in hours, wind and coal in quarters, pumps taking."""
+
+    def __init__(self, now, step_s=900):
+        self.now = now
+        self.step_s = step_s
+        self.step = f"PT{step_s // 60}M"
+
+    def __call__(self, request):
+        start, end = asked_at(request.one("periodStart")), asked_at(request.one("periodEnd"))
+        assert end - start <= 365 * DAY
+        kind, process = request.one("documentType"), request.one("processType")
+        side = "outBiddingZone_Domain" if kind == "A65" else "in_Domain"
+        assert request.one(side) == DK1
+        if process == "A16":
+            end = min(end, self.now() - self.now() % HOUR)
+        if end <= start:
+            return acknowledgement()
+        return document(*getattr(self, kind)(start, end), kind=kind, process=process)
+
+    def A75(self, start, end):  # noqa: N802
+        yield series(hours(gas, start, end), start, end, psr="B04")
+        values = hours(wind, start, end, self.step_s)
+        yield series(values, start, end, psr="B19", step=self.step)
+        yield series({1: 600}, start, end, psr="B05", step=self.step, curve="A03")
+        yield series({1: 250}, start, end, psr="B10", curve="A03")
+        yield series({1: 300}, start, end, psr="B10", curve="A03", side="out")
+
+    def A65(self, start, end):  # noqa: N802
+        yield series(hours(load, start, end), start, end, side="out")
+
+    def A69(self, start, end):  # noqa: N802
+        values = hours(wind, start, end, self.step_s)
+        yield series(values, start, end, psr="B19", step=self.step)
+
+    def A71(self, start, end):  # noqa: N802
+        yield series({1: 2500}, start, end, curve="A03")
+
+
+def hours(value, start, end, step_s=HOUR):
+    return {1 + n: value(at) for n, at in enumerate(range(start, end, step_s))}
+
+
+def make(service, clock, timeout_s=5.0, **more):
+    key = Secret(KEY)
+    return EntsoeProvider(
+        zone="DK1",
+        clock=clock,
+        domain=DK1,
+        key=key,
+        base_url=f"{service.url}/api",
+        timeout_s=timeout_s,
+        **more,
+    )
+
+
+@pytest.fixture
+def platform(service, clock):
+    made = Platform(clock.now)
+    service.serve("/api", made)
+    return made
+
+
+class TestEntsoe(FaultSuite):
+    SPAN_S = 2 * DAY
+    KEYED = True
+    MOST_REQUESTS = 5  # three forecasts, and the past that they are held against
+
+    def make(self, twin, clock, timeout_s):
+        return make(twin, clock, timeout_s)
+
+    def serve(self, twin, clock):
+        # In hours throughout, for speed; steps of unlike length have tests of their own.
+        twin.serve("/api", Platform(clock.now, HOUR))
+
+    def ask(self, provider, clock, question):
+        self.kind = (
+            "<type>A75</type>"
+            if question == "actual"
+            else ("<type>A65</type><process.processType>A01</process.processType>")
+        )
+        return super().ask(provider, clock, question)
+
+    def rows(self, document):
+        return document
+
+    def set_value(self, row, value):
+        row["quantity"] = value
+
+    def altered(self, twin, clock, question, _name, alter):
+        """The points of the first series as rows, and back into XML."""
+        point = re.compile("<Point>.*</Point>")
+
+        def altering(rows, at, put):
+            alter(rows, at, put)
+
+        changed = 0
+
+        def change(text):
+            nonlocal changed
+            if self.kind not in text:
+                return text
+            head, end, tail = text.partition("</TimeSeries>")
+            found = re.findall("<position>(.*?)</position><quantity>(.*?)</quantity>", head)
+            rows = [{"position": at, "quantity": value} for at, value in found]
+            altering(rows, len(rows) // 2, self.set_value)
+            changed += 1
+            return point.sub("".join(map(written_row, rows)), head) + end + tail
+
+        twin.alter = change
+        return self.ask(self.make(twin, clock, 5.0), clock, question), changed
+
+
+def written_row(row):
+    if not isinstance(row, dict):
+        return f"<Point>{'' if row is None else row}</Point>"
+    inner = "".join(
+        f"<{name}>{'' if value is None else value}</{name}>" for name, value in row.items()
+    )
+    return f"<Point>{inner}</Point>"
+
+
+def test_it_says_what_its_numbers_are(service, clock):
+    assert make(service, clock).info.label == (
+        "entsoe: DK1, average, production, lifecycle CO2eq (ENTSO-E Transparency Platform,"
+        " CC BY 4.0; emission factors ipcc-2014-lifecycle 1)"
+    )
+    direct = make(service, clock, factors=factor_set(DIRECT)).info
+    assert (direct.gas, direct.scope) == ("CO2", "direct")
+
+
+def test_actual_intensity_is_the_sum_over_fuels_at_the_finest_step(service, clock, platform):
+    told = make(service, clock).actual(NOON, NOON + 2 * HOUR)
+    assert [point.start_at for point in told.points] == list(range(NOON, NOON + 2 * HOUR, 900))
+    for point in told.points:
+        w, g = wind(point.start_at), gas(point.start_at - point.start_at % HOUR)
+        exact = Fraction(1000 * (820 * 600 + 490 * g + 11 * w), 600 + g + w)
+        assert point.mg_per_kwh == round(exact)
+    first = service.requests[0]
+    assert first.one("documentType") == "A75"
+    assert first.one("periodEnd") == "202611201400"
+    assert first.one("periodStart") == "202611181400"  # two days, to see what is not reported
+
+
+def test_a_long_past_is_asked_in_fortnights(service, clock, platform):
+    told = make(service, clock).actual(NOON - 30 * DAY, NOON)
+    assert told.steps.mean(NOON - 30 * DAY, NOON) is not None
+    spans = [
+        (asked_at(r.one("periodStart")), asked_at(r.one("periodEnd")))
+        for r in service.requests
+        if r.one("documentType") == "A75"
+    ]
+    assert [end - start for start, end in spans] == [14 * DAY, 14 * DAY, 2 * DAY]
+
+
+def test_the_future_is_not_asked(service, clock, platform):
+    assert make(service, clock).actual(clock.at, clock.at + DAY).points == ()
+    assert service.requests == []
+
+
+def test_a_type_that_stops_reporting_makes_the_time_missing(service, clock, platform):
+    def early_end(start, end):
+        yield from itertools.islice(Platform.A75(platform, start, end), 2)
+        yield series({1: 600}, start, end - 2 * HOUR, psr="B05", step="PT15M", curve="A03")
+
+    platform.A75 = early_end
+    told = make(service, clock).actual(NOON, NOON + 6 * HOUR)
+    assert told.points[-1].end_at == NOON + 4 * HOUR
+
+
+def test_a_type_that_hardly_counts_does_not(service, clock, platform):
+    def small(start, end):
+        yield from Platform.A75(platform, start, end)
+        yield series({1: 5}, start, end - 2 * HOUR, psr="B06", curve="A03")
+        yield series({1: 3}, start, end, psr="B99", curve="A03")  # one that nobody knows yet
+
+    platform.A75 = small
+    told = make(service, clock).actual(NOON + 3 * HOUR, NOON + 6 * HOUR)
+    assert len(told.points) == 12
+
+
+def test_what_plants_take_is_subtracted(service, clock, platform):
+    def taking(start, end):
+        yield from Platform.A75(platform, start, end)
+        yield series({1: 200}, start, end, psr="B05", curve="A03", side="out")
+        yield series({}, start, end, psr="B14", side="out")
+
+    platform.A75 = taking
+    for point in make(service, clock).actual(NOON, NOON + HOUR).points:
+        w, g = wind(point.start_at), gas(NOON)
+        assert point.mg_per_kwh == round(
+            Fraction(1000 * (820 * 400 + 490 * g + 11 * w), 400 + g + w)
+        )
+
+
+def test_load_without_wind_ahead_is_no_forecast(service, clock, platform):
+    platform.A69 = lambda start, _end: [series({1: 900}, start, start + HOUR, psr="B19")]
+    platform.A65 = lambda start, end: [
+        series(hours(load, start, end), start, end, side="out")
+        if end <= clock.at + HOUR
+        else series(hours(load, start + HOUR, end), start + HOUR, end, side="out")
+    ]
+    with pytest.raises(ProviderUnavailableError, match="no forecast for 10YDK-1--------W beyond"):
+        make(service, clock).forecast(clock.at)
+
+
+def test_pumps_are_not_forecast_generation(service, clock, platform):
+    right = make(service, clock).forecast(clock.at)
+    platform.A69 = lambda start, end: [
+        *Platform.A69(platform, start, end),
+        series({1: 900}, start, end, psr="B16", curve="A03", side="out"),
+    ]
+    assert make(service, clock).forecast(clock.at) == right
+
+
+def test_generation_far_below_the_load_is_reported_in_part(service, clock, platform, caplog):
+    platform.A65 = lambda start, end: [series({1: 40_000}, start, end, curve="A03", side="out")]
+    assert make(service, clock).actual(NOON, NOON + HOUR).points == ()
+    assert "reported in part" in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_no_data_is_no_points_under_either_status(service, clock, status):
+    service.serve("/api", lambda _request: Answer(acknowledgement(), status))
+    assert make(service, clock).actual(NOON, NOON + HOUR).points == ()
+    with pytest.raises(ProviderUnavailableError, match=f"no load forecast for {DK1}"):
+        make(service, clock).forecast(clock.at)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_another_reason_999_is_a_refusal_that_repeats_nothing(service, clock, status):
+    text = f"The amount of requested data exceeds allowed limit, token {KEY}"
+    service.serve("/api", lambda _request: Answer(acknowledgement(text=text), status))
+    with pytest.raises(ProviderRefusedError, match=r"999.*more was asked") as caught:
+        make(service, clock).actual(NOON, NOON + HOUR)
+    assert KEY not in str(caught.value)
+
+
+def test_a_ban_lasts_ten_minutes_where_no_time_is_named(service, clock, platform):
+    provider = make(service, clock)
+    service.serve("/ban", lambda _request: "")
+    service.fault = lambda wire, _request, _answer: wire.send(Answer("Too many", 429))
+    with pytest.raises(RateLimitedError, match="status 429") as caught:
+        provider.actual(NOON, NOON + HOUR)
+    assert caught.value.wait_s == 600
+    service.fault = None
+    clock.at += 599
+    with pytest.raises(ProviderUnavailableError, match="left alone for 1 s more"):
+        provider.forecast(clock.at)
+    assert len(service.requests) == 1
+
+
+def test_a_wrong_token_is_refused_once(service, clock):
+    service.serve("/api", lambda _request: Answer(acknowledgement("401", "Unauthorized"), 401))
+    with pytest.raises(ProviderRefusedError, match="status 401: correct the token or domain"):
+        make(service, clock).actual(NOON, NOON + HOUR)
+    assert len(service.requests) == 1
+
+
+def test_the_forecast_follows_residual_load_and_is_issued_now(service, clock, platform):
+    told = make(service, clock).forecast(clock.at)
+    assert told.issued_at == clock.at
+    assert told.points[0].start_at <= clock.at < told.points[0].end_at
+    assert told.ends_at == clock.at - clock.at % HOUR + 3 * DAY
+    assert StepSeries(told.points).points == told.points
+    windy = max(told.points, key=lambda point: wind(point.start_at))
+    still = min(told.points, key=lambda point: wind(point.start_at))
+    assert windy.mg_per_kwh < still.mg_per_kwh
+    for point in told.points:
+        assert 11_000 < point.mg_per_kwh < 820_000
+
+
+def test_without_a_forecast_of_all_generation_the_past_says_how_much(service, clock, platform):
+    platform.A71 = lambda _start, _end: []
+    told = make(service, clock).forecast(clock.at)
+    mean = told.steps.mean(clock.at, clock.at + DAY)
+    past = make(service, clock).actual(clock.at - 2 * DAY, clock.at - HOUR)
+    known = past.steps.mean(clock.at - 2 * DAY, clock.at - DAY)
+    assert abs(mean - known) < known / 10
+
+
+def test_the_past_is_learnt_once_an_hour(service, clock, platform):
+    provider = make(service, clock)
+    provider.forecast(clock.at)
+    provider.forecast(clock.at + 1800)
+    assert sum(r.one("documentType") == "A75" for r in service.requests) == 1
+    provider.forecast(clock.at + HOUR)
+    assert sum(r.one("documentType") == "A75" for r in service.requests) == 2
+
+
+@pytest.mark.parametrize("gone", ["A75", "A69"])
+def test_a_forecast_without_its_grounds_is_none(service, clock, platform, gone):
+    setattr(platform, gone, lambda _start, _end: [])
+    with pytest.raises(ProviderUnavailableError, match="no forecast for 10YDK-1--------W: "):
+        make(service, clock).forecast(clock.at)
+
+
+def test_a_zone_is_an_eic_code(service, clock):
+    assert is_eic(DK1)
+    assert is_eic("10Y1001A1001A82H")
+    for wrong in ("DK1", "10YDK-1--------V", "10ydk-1--------w", DK1 + "\n", ""):
+        assert not is_eic(wrong)
+    with pytest.raises(ValueError, match="'DK1' is no EIC code"):
+        EntsoeProvider(zone="DK1", clock=clock, domain="DK1", key=Secret("k"))
+
+
+def steps(text):
+    return [
+        (step.start_at, step.end_at, step.value)
+        for one in read_document(text).series
+        for step in one.steps
+    ]
+
+
+def test_curve_a03_repeats_and_a01_leaves_a_gap():
+    end = NOON + HOUR
+    held = {1: 10, 3: "30.5"}
+    a01 = document(series(held, NOON, end, psr="B04", step="PT15M"))
+    assert steps(a01) == [(NOON, NOON + 900, 10), (NOON + 1800, NOON + 2700, Fraction("30.5"))]
+    a03 = document(series(held, NOON, end, psr="B04", step="PT15M", curve="A03"))
+    assert [value for *_, value in steps(a03)] == [10, 10, Fraction("30.5"), Fraction("30.5")]
+
+
+def test_a_faulty_value_is_not_repeated():
+    held = {1: 10, 2: "n/e", 4: 7}
+    told = read_document(document(series(held, NOON, NOON + 5 * HOUR, psr="B04", curve="A03")))
+    assert [step.value for step in told.series[0].steps] == [10, 7, 7]
+    assert told.faulty == 1
+
+
+def test_out_of_the_zone_is_consumption():
+    told = read_document(document(series({1: 5}, NOON, NOON + HOUR, psr="B10", side="out")))
+    assert told.series[0].consumption
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><x>&b;</x>'
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (BOMB, "declares"),
+        ('<!DOCTYPE x SYSTEM "file:///etc/passwd"><x/>', "declares"),
+        ("<GL_MarketDocument>", "torn"),
+        ("", "torn"),
+        ("<Publication_MarketDocument/>", "'Publication_MarketDocument'"),
+        (document(series({1: 1}, NOON, NOON + HOUR, unit="KWH")), "'KWH', not MAW"),
+        (document(series({1: 1}, NOON, NOON + HOUR, curve="A02")), "curve 'A02'"),
+        (document(series({1: 1}, NOON, NOON + HOUR, step="P1Y")), "resolution"),
+        (document(series({1: 1}, NOON, NOON + 1000)), "whole number"),
+        (document(series({1: 1}, NOON, NOON - HOUR)), "whole number"),
+        (document(series({1: 1}, NOON, NOON + 9000 * DAY, step="PT1M")), "whole number"),
+    ],
+)
+def test_what_is_no_such_document_is_malformed(text, match):
+    with pytest.raises(ProviderMalformedError, match=match):
+        read_document(text)
+
+
+@given(st.text(alphabet="<>/&;![]ab \n\ufeff") | st.binary().map(lambda raw: raw.decode("latin-1")))
+def test_any_text_is_a_document_or_one_error(text):
+    with pytest.raises(ProviderError, match=r"^entsoe: [ -~]+$"):
+        read_document(text)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["1", "2", "3", "4", "5", "0", "-1", "x", ""]),
+        st.sampled_from(["10", "0", "-3", "2.5", "", "NaN", "1e5", "9999999999", "٣"]),
+    ),
+    st.sampled_from(["A01", "A03"]),
+)
+def test_any_points_are_steps_in_order(held, curve):
+    told = read_document(document(series(held, NOON, NOON + HOUR, step="PT15M", curve=curve)))
+    made = told.series[0].steps
+    assert [step.start_at for step in made] == sorted({step.start_at for step in made})
+    assert all(NOON <= step.start_at < step.end_at <= NOON + HOUR for step in made)
+    assert {step.value for step in made} <= {10, 0, -3, Fraction("2.5")}
