@@ -59,14 +59,20 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from carbonsched.bootstrap import SystemClock
     from carbonsched.config.loader import config_path, load
     from carbonsched.config.notes import notes
+    from carbonsched.intensity.build import build_chains
 
     path = arguments.file or config_path()
     try:
         config = load(path)
     except ConfigError as error:
         return _refuse(error)
+    try:
+        build_chains(config.zones, SystemClock())  # asks nobody; knows countries and codes
+    except ConfigError as error:
+        return _refuse(ConfigError([f"{path}: {problem}" for problem in error.problems]))
     for note in notes(config):
         print(f"{path}: note: {note}", file=sys.stderr)
     clusters = ", ".join(f"{one.name} in {one.zone}" for one in config.clusters)

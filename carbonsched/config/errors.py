@@ -113,7 +113,7 @@ def _kind(error: ErrorDetails) -> str:
 def _no_kind(error: ErrorDetails) -> str:
     if not isinstance(error["input"], dict):
         return _mapping(error)
-    return "is required: which provider this is; write kind: replay, file, neso or static"
+    return "is required: which provider this is; write for instance kind: neso, file or static"
 
 
 def _empty(error: ErrorDetails) -> str:

@@ -10,9 +10,10 @@ from pydantic.fields import FieldInfo
 from carbonsched.config.base import Section
 from carbonsched.config.facility import PueConfig
 from carbonsched.config.fields import is_list, keys_of, kind_of, sections_of
+from carbonsched.config.own_series import FileConfig, StaticConfig
 from carbonsched.config.policy import QuotaConfig
+from carbonsched.config.providers import NesoConfig, WattTimeConfig
 from carbonsched.config.schema import SiteConfig
-from carbonsched.config.zones import FileConfig, NesoConfig, StaticConfig
 
 _COLUMNS = 80
 _HEAD = """\
@@ -23,7 +24,7 @@ _HEAD = """\
 # A line that is commented out shows a key that may be left away.
 """
 _PROVIDERS: tuple[type[Section], ...] = (FileConfig, StaticConfig)
-_LIVE = frozenset({"forecasts", "quota_file", "idle", "max"})
+_LIVE = frozenset({"forecasts", "quota_file", "idle", "max", "g_per_kwh", "source", "year"})
 """Keys that may be left away, and without which there are no deferrals, no binding quotas and no
 power of nodes."""
 _OFF = frozenset({"gpus", "ipmi"})
@@ -46,6 +47,9 @@ def _field(key: str, field: FieldInfo, depth: int) -> Iterator[str]:
     elif key == "providers":
         yield f"{_indent(depth)}providers:"
         yield from _entries(_PROVIDERS, depth + 2)
+    elif key == "ranking":
+        yield f"{_indent(depth)}# ranking:"
+        yield from _commented(WattTimeConfig, f"{_indent(depth)}#   ")
     elif key == "pue" and sections_of(field.annotation):
         yield from _scalar(key, field, depth)
         yield from _changing_pue(depth)
@@ -114,9 +118,16 @@ def _live_service() -> Iterator[str]:
     yield from _comment(f"Another: {NesoConfig.__doc__}", 2)
     yield "  # - name: GB"
     yield "  #   providers:"
+    yield from _commented(NesoConfig, "  #     ")
+
+
+def _commented(section: type[Section], before: str) -> Iterator[str]:
+    """A provider's keys as a comment: required ones, and those with a default of their own."""
     mark = "-"
-    for key, field in keys_of(NesoConfig).items():
-        yield f"  #     {mark} {key}: {(field.examples or [''])[0]}"
+    for key, field in keys_of(section).items():
+        if field.default is None and key != "key_file":
+            continue
+        yield f"{before}{mark} {key}: {(field.examples or [''])[0]}"
         mark = " "
 
 

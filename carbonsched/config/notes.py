@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from carbonsched.config.schema import (
     ClusterConfig,
     FileConfig,
-    NesoConfig,
     ProviderConfig,
     ReplayConfig,
     SiteConfig,
@@ -55,7 +54,7 @@ def _zone_notes(config: SiteConfig) -> Iterator[str]:
     for zone in config.zones:
         if zone.name not in used:
             yield f"zone {zone.name} feeds no cluster"
-        for provider in zone.providers:
+        for provider in (*zone.providers, *zone.ranking):
             if provider.kind == "replay":
                 yield f"zone {zone.name} replays a record: its figures are not of now"
             if provider.kind in {"file", "replay"}:
@@ -71,10 +70,10 @@ def _forecasts(provider: ProviderConfig) -> bool:
             return provider.forecasts is not None
         case ReplayConfig():
             return provider.forecasts is not None or provider.actual is None
-        case NesoConfig():
-            return True
         case StaticConfig():
             return False
+        case _:
+            return True
 
 
 def _absent(zone: str, files: list[Path]) -> Iterator[str]:

@@ -283,6 +283,18 @@ def _web(text: str) -> str:
     return text.rstrip("/")
 
 
+def like(pattern: str, what: str, example: str) -> AfterValidator:
+    """Texts that match a pattern as a whole; else the fault says what was meant."""
+    form = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        if not form.fullmatch(text):
+            raise ValueError(f"{text!r} is not {what}; write for instance {example}")
+        return text
+
+    return AfterValidator(check)
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 WholeSeconds = Annotated[int, BeforeValidator(_whole_seconds)]
 Milligrams = Annotated[int, BeforeValidator(_mass)]

@@ -7,21 +7,32 @@ from carbonsched.config.clusters import ClusterConfig, SlurmConfig
 from carbonsched.config.facility import PueConfig, PuePrometheusConfig, PueSinceConfig
 from carbonsched.config.general import AgentConfig, DaemonConfig, SiteSection, TicksConfig
 from carbonsched.config.nodes import NodeClassConfig
+from carbonsched.config.own_series import FileConfig, ReplayConfig, StaticConfig
 from carbonsched.config.policy import PlanningConfig, QuotaConfig
-from carbonsched.config.zones import (
-    FileConfig,
+from carbonsched.config.providers import (
+    EdsConfig,
+    EiaConfig,
+    ElectricityMapsConfig,
+    EnergyChartsConfig,
+    EntsoeConfig,
+    GsfConfig,
     NesoConfig,
     ProviderConfig,
-    ReplayConfig,
-    StaticConfig,
-    ZoneConfig,
+    WattTimeConfig,
 )
+from carbonsched.config.zones import ZoneConfig
 
 __all__ = [
     "AgentConfig",
     "ClusterConfig",
     "DaemonConfig",
+    "EdsConfig",
+    "EiaConfig",
+    "ElectricityMapsConfig",
+    "EnergyChartsConfig",
+    "EntsoeConfig",
     "FileConfig",
+    "GsfConfig",
     "NesoConfig",
     "NodeClassConfig",
     "PlanningConfig",
@@ -36,6 +47,7 @@ __all__ = [
     "SlurmConfig",
     "StaticConfig",
     "TicksConfig",
+    "WattTimeConfig",
     "ZoneConfig",
 ]
 

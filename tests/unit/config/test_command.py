@@ -43,6 +43,15 @@ def test_faults_are_lines_that_editors_jump_to(action, file, capsys, changed):
     assert all(line.startswith(f"{file}:") for line in lines)
 
 
+def test_the_check_knows_what_only_providers_know(file, capsys, changed):
+    providers = [{"kind": "static", "country": "DEN"}]
+    file.write_text(changed({("zones", 0, "providers"): providers}), encoding="utf-8")
+    assert main(["config", "check", str(file)]) == 78
+    line = capsys.readouterr().err
+    assert line.startswith(f"{file}: zones, NO, provider 1 (static): no country 'DEN'")
+    assert len(line.splitlines()) == 1
+
+
 def test_compile_prints_or_writes_the_site_file(file, tmp_path, capsys):
     assert main(["config", "compile", str(file)]) == 0
     printed = capsys.readouterr().out

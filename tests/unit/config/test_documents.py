@@ -11,10 +11,24 @@ from carbonsched.config.fields import keys_of, sections_of
 from carbonsched.config.loader import loads
 from carbonsched.config.notes import notes
 from carbonsched.config.reference import reference
-from carbonsched.config.schema import ReplayConfig, SiteConfig
+from carbonsched.config.schema import (
+    EdsConfig,
+    EiaConfig,
+    ElectricityMapsConfig,
+    EnergyChartsConfig,
+    EntsoeConfig,
+    GsfConfig,
+    ReplayConfig,
+    SiteConfig,
+)
 
 ROOT = Path(__file__).parents[3]
 PUE = ("clusters", 0, "pue")
+NOT_SHOWN = (
+    ReplayConfig, EdsConfig, ElectricityMapsConfig, EnergyChartsConfig, EntsoeConfig, EiaConfig,
+    GsfConfig,
+)  # fmt: skip
+"""One of each sort of provider is enough for an example; the rest is in the reference."""
 REFERENCE = ROOT / "docs" / "reference" / "configuration.md"
 
 
@@ -28,7 +42,7 @@ def test_the_example_is_good_and_complete():
     while waiting:
         section = waiting.pop()
         for key, field in keys_of(section).items():
-            left_out = section is ReplayConfig or key == "constant"
+            left_out = section in NOT_SHOWN or key in {"constant", "region", "postcode", "key_env"}
             assert left_out or re.search(rf"^[ #-]*{key}:", example(), re.MULTILINE), key
             waiting += sections_of(field.annotation)
 
@@ -66,6 +80,15 @@ def test_the_other_zone_of_the_example_is_good():
     first = lines.index("  # - name: GB")
     lines[first : first + 5] = [line.replace("  # ", "  ", 1) for line in lines[first : first + 5]]
     assert [zone.name for zone in loads("\n".join(lines), "example").zones] == ["DE", "GB"]
+
+
+def test_the_ranking_of_the_example_is_good():
+    lines = example().splitlines()
+    first = lines.index("    # ranking:")
+    block = [line.replace("    # ", "    ", 1) for line in lines[first : first + 8]]
+    lines[first : first + 8] = block
+    ranking = loads("\n".join(lines), "example").zones[0].ranking
+    assert [one.series_info("DE").kind for one in ranking] == ["marginal"]
 
 
 def test_the_example_fits_a_terminal():

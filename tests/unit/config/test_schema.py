@@ -34,6 +34,15 @@ REPLAY = {
     "hour": "10s",
 }
 PROVIDERS = ("zones", 0, "providers")
+RANKING = ("zones", 0, "ranking")
+EDS = {"kind": "eds", "area": "DK1"}
+NESO = {"kind": "neso"}
+EIA = {"kind": "eia", "respondent": "CISO", "key_file": "/etc/eia.key"}
+WATTTIME = {
+    "kind": "watttime", "username": "u", "region": "DK", "key_file": "/etc/wt.key",
+    "signal": "co2_moer",
+}  # fmt: skip
+COUNTRY = {"kind": "static", "country": "DNK"}
 NODES = ("clusters", 0, "nodes")
 
 
@@ -198,10 +207,40 @@ def test_the_file_does_not_take_the_names_of_code(problems):
         ({PROVIDERS: []}, "write at least one"),
         ({PROVIDERS: [STATIC, FILE]}, "providers[0]: a static value answers always; put it last"),
         ({PROVIDERS: [{**STATIC, "source": ""}]}, "source: must not be empty"),
-        ({PROVIDERS: [{"kind": "static", "g_per_kwh": "3", "source": "s"}]}, "year: is required"),
+        (
+            {PROVIDERS: [{"kind": "static", "g_per_kwh": "3", "source": "s"}]},
+            "year is required with g_per_kwh",
+        ),
         ({PROVIDERS: [FILE, {**FILE, "scope": "lifecycle"}]}, "keeps to one meaning"),
-        ({PROVIDERS: [FILE, {**FILE, "gas": "CO2eq"}]}, "are CO2eq and those of providers[0] are"),
-        ({PROVIDERS: [{"kind": "neso"}, {**FILE, "signal": "marginal"}]}, "one meaning"),
+        (
+            {PROVIDERS: [FILE, {**FILE, "gas": "CO2eq"}]},
+            "are CO2eq and those of file, providers[0], are",
+        ),
+        ({PROVIDERS: [{**FILE, "signal": "marginal"}]}, "put it under the zone's ranking"),
+        ({PROVIDERS: [WATTTIME]}, "providers[0]: marginal intensity charges no job"),
+        (
+            {PROVIDERS: [FILE, {**STATIC, "scope": "lifecycle"}]},
+            "of static are production and those of file",
+        ),
+        (
+            {PROVIDERS: [EDS, {**FILE, "basis": "production"}]},
+            "the figures of file are production and those of eds, providers[0], are consumption",
+        ),
+        ({PROVIDERS: [FILE], RANKING: [WATTTIME, EDS]}, "ranking[1]: the figures of eds are"),
+        ({PROVIDERS: [FILE], RANKING: [STATIC]}, "ranking[0]: a static value cannot tell"),
+        ({PROVIDERS: [{**EDS, "area": "DK3"}]}, "DK3"),
+        ({PROVIDERS: [{"kind": "eds"}]}, "area: is required"),
+        ({PROVIDERS: [{**NESO, "region": "3", "postcode": "NW1"}]}, "postcode: region stands"),
+        ({PROVIDERS: [{**NESO, "region": "18"}]}, "at most 17"),
+        ({PROVIDERS: [{**NESO, "postcode": "london"}]}, "write for instance NW1"),
+        ({PROVIDERS: [{**EIA, "key_env": "EIA_KEY"}]}, "key_env: key_file stands beside it"),
+        ({PROVIDERS: [{"kind": "eia", "respondent": "CISO"}]}, "key_file or key_env is required"),
+        ({PROVIDERS: [{**EIA, "key": "k"}]}, "key: unknown key"),
+        ({PROVIDERS: [{**EIA, "factors": "mine"}]}, "ipcc-2014-lifecycle"),
+        ({PROVIDERS: [{**COUNTRY, "year": "2024"}]}, "year: the shipped table says this"),
+        ({PROVIDERS: [{**COUNTRY, "scope": "direct"}]}, "the shipped averages are lifecycle"),
+        ({PROVIDERS: [{**COUNTRY, "country": "Denmark"}]}, "write for instance DNK"),
+        ({PROVIDERS: [{"kind": "static"}]}, "says no number"),
         ({PROVIDERS: [{**FILE, "gas": "co2"}]}, 'did you mean "CO2"?'),
         ({PROVIDERS: [{**FILE, "static": "x"}]}, "unknown key"),
         ({PROVIDERS: [{**REPLAY, "hour": "500ms"}]}, "must be at least 1"),
@@ -222,17 +261,26 @@ def test_contradictions_are_refused_with_the_remedy(problems, changes, words):
     assert words in found[0]
 
 
-def test_the_flagged_last_resort_may_differ_in_meaning(config):
-    other = {**STATIC, "scope": "lifecycle", "gas": "CO2eq"}
-    zone = config({PROVIDERS: [FILE, {"kind": "neso"}, other]}).zones[0]
+def test_a_chain_of_one_meaning_is_good_to_the_last_resort(config):
+    last = {**STATIC, "basis": "consumption", "scope": "direct", "gas": "CO2"}
+    zone = config({PROVIDERS: [EDS, NESO, last], RANKING: [WATTTIME]}).zones[0]
     infos = [provider.series_info("NO") for provider in zone.providers]
     assert [info.static for info in infos] == [False, False, True]
-    assert [info.scope for info in infos] == ["direct", "direct", "lifecycle"]
+    assert len({(info.kind, info.basis, info.gas, info.scope) for info in infos}) == 1
     assert "a report 2024" in infos[2].label
+    assert zone.ranking[0].series_info("NO").kind == "marginal"
+
+
+def test_a_computed_intensity_means_what_its_factors_mean(config):
+    entsoe = {"kind": "entsoe", "domain": "10YDK-2--------M", "key_env": "ENTSOE_KEY"}
+    direct = {**EIA, "factors": "ipcc-2014-direct"}
+    for settings, meaning in ((entsoe, ("CO2eq", "lifecycle")), (direct, ("CO2", "direct"))):
+        info = config({PROVIDERS: [settings]}).zones[0].providers[0].series_info("NO")
+        assert (info.gas, info.scope) == meaning
 
 
 def test_a_replay_of_own_records_keeps_their_meaning(config):
-    meaning = {"signal": "marginal", "basis": "consumption", "gas": "CO2", "scope": "direct"}
+    meaning = {"signal": "average", "basis": "consumption", "gas": "CO2", "scope": "direct"}
     own = {**REPLAY, "actual": "/srv/x.csv", "start": "1999-01-01T00:00Z", **meaning}
     info = config({PROVIDERS: [own]}).zones[0].providers[0].series_info("NO")
     assert (info.kind, info.basis, info.gas, info.scope) == tuple(meaning.values())
@@ -240,7 +288,10 @@ def test_a_replay_of_own_records_keeps_their_meaning(config):
 
 def test_kinds_are_words_of_their_own():
     kinds = [kind_of(one) for one in every_section() if kind_of(one)]
-    assert sorted(kinds) == ["file", "neso", "replay", "static"]
+    assert sorted(set(kinds)) == [
+        "eds", "eia", "electricity_maps", "energy_charts", "entsoe", "file", "gsf", "neso",
+        "replay", "static", "watttime",
+    ]  # fmt: skip
     assert kind_of(Section) is None
 
 
