@@ -10,7 +10,7 @@ from carbonsched.cluster.command_line import CommandLineCluster
 from carbonsched.config.schema import ClusterConfig, SiteConfig
 from carbonsched.errors import ConfigError
 from carbonsched.facility.build import build_readers
-from carbonsched.intensity.build import build_chain
+from carbonsched.intensity.build import Chains, build_chains
 from carbonsched.ledger import Ledger
 from carbonsched.planning import DelayPolicy, PlanningParameters
 from carbonsched.ports import Clock, Pue
@@ -20,15 +20,18 @@ from carbonsched.services.advice import Advice
 from carbonsched.services.audit import Audits
 from carbonsched.services.backend import ServiceBackend
 from carbonsched.services.fetch import FetchIntensity
-from carbonsched.services.grid import Grid
+from carbonsched.services.grid import Grid, Zone
 from carbonsched.services.housekeeping import KeepHouse
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.outlook import IntensityTools, Outlook
+from carbonsched.services.own import OwnForecasts
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ArchivedPue, ConstantPue, FetchPue, Since, TablePue
 from carbonsched.services.quotas import Quotas
+from carbonsched.services.reopen import KeepActuals
 from carbonsched.services.settle import SettleJobs
 from carbonsched.services.snapshot import PublishSnapshot, SnapshotFile
 from carbonsched.services.statement import Statements
@@ -59,6 +62,7 @@ class Application:
     ticks: Ticks
     periods_s: dict[str, float]
     munge: Munge
+    intensity: IntensityTools
 
     def close(self) -> None:
         """Let go of the ledger."""
@@ -85,10 +89,13 @@ def build(config: SiteConfig) -> Application:
             for one in config.clusters
         ]
     )
-    chains = {zone.name: build_chain(zone, clock) for zone in config.zones}
-    infos = {name: chain.infos for name, chain in chains.items()}
-    grid = Grid(ledger.archive, infos, settle_lag_s)
-    fetch = FetchIntensity(chains, ledger, clock, settle_lag_s)
+    chains = build_chains(config.zones, clock)
+    grid = Grid(ledger.archive, _zones(config, chains), settle_lag_s)
+    keeper = KeepActuals(clusters, ledger, clock)
+    fetch = FetchIntensity(
+        chains.providers, ledger, clock, settle_lag_s, keeper=keeper,
+        rankings=chains.ranking, own=OwnForecasts(ledger.archive, grid),
+    )  # fmt: skip
     adopt = AdoptJobs(clusters, ledger, clock)
     predict = PredictJobs(clusters, ledger, grid, clock)
     budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
@@ -105,7 +112,7 @@ def build(config: SiteConfig) -> Application:
         "adopt": lambda: f"{adopt.run()} jobs pending or active",
         "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()} moved",
         "settle": settle.run,
-        "housekeeping": KeepHouse(ledger).run,
+        "housekeeping": KeepHouse(ledger, clock).run,
     }
     snapshot = _snapshot(config)
     if snapshot is not None:
@@ -115,11 +122,12 @@ def build(config: SiteConfig) -> Application:
     statements = Statements(
         config.site.name, time_zone, clusters, ledger, grid, quotas, settle, views, clock
     )
+    outlook = Outlook(grid, clock)
     backend = ServiceBackend(
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
         TakeReadings(clusters, ledger, presence, clock), quotas,
         Advice(ledger, predict, quotas, clock, time_zone), views, statements,
-        Audits(clusters, ledger, clock), clock,
+        Audits(clusters, ledger, clock), outlook, clock,
     )  # fmt: skip
     return Application(
         ledger=ledger,
@@ -127,6 +135,9 @@ def build(config: SiteConfig) -> Application:
         ticks=ticks,
         periods_s={name: getattr(config.daemon.ticks, f"{name}_s") for name in works},
         munge=Munge(config.daemon.munge_socket),
+        intensity=IntensityTools(
+            grid=grid, outlook=outlook, fetch=fetch, keeper=keeper, lock=lock, clock=clock
+        ),
     )
 
 
@@ -156,6 +167,18 @@ def _managed(cluster: ClusterConfig, pue: Pue) -> ManagedCluster:
         embodied=_embodied(cluster),
         node_classes=tuple(one.compiled() for one in cluster.nodes),
     )
+
+
+def _zones(config: SiteConfig, chains: Chains) -> dict[str, Zone]:
+    """Whose word is asked for in each zone."""
+    return {
+        zone.name: Zone(
+            chain=chains.providers[zone.name].infos,
+            ranking=chains.ranking[zone.name].infos if zone.name in chains.ranking else (),
+            forecast=zone.forecast,
+        )
+        for zone in config.zones
+    }
 
 
 def _pue(

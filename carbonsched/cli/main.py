@@ -17,6 +17,7 @@ _COMMANDS = {
     "tick": "run one of the daemon's ticks once, now",
     "agent": "run a node's agent: meter, attribute, deliver",
     "quota": "show budgets, grant more",
+    "intensity": "the grid: now and ahead, history, fetch, import, export, evaluate",
     "audit": "does a period add up: measured = jobs + idle + system + unclaimed",
     "simulate": "replay a trace of jobs against recorded intensities and forecasts",
 }
@@ -26,7 +27,7 @@ _EXAMPLE = """examples:
   carbonsched simulate example --policy carbon
   carbonsched COMMAND --help
 
-Users' own commands: csbatch, csqueue, csacct, csreport.
+Users' own commands: csbatch, csqueue, csacct, csreport, csinfo.
 """
 
 

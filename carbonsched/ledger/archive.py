@@ -2,115 +2,180 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from carbonsched.ledger.database import LedgerFile
+from carbonsched.ledger.issues import IssueTable
+from carbonsched.ledger.series import SeriesTable, info_of
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 
-_INFO = tuple(SeriesInfo.__dataclass_fields__)
+_EVER = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One word on one period: by whom, and when it was fetched."""
+
+    info: SeriesInfo
+    point: Point
+    fetched_at: int
 
 
 class Archive:
-    """The ``series``, ``intensities``, ``forecasts`` and ``forecast_points`` tables."""
+    """The ``series``, ``intensities`` and ``forecasts`` tables.
+
+    Nothing told is ever overwritten: a revision is another row, and what was known at an earlier
+    time can be asked for. Of actual values nothing is ever removed, for charges rest on them.
+    """
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
+        self._series = SeriesTable(file)
+        self.issues = IssueTable(file, self._series)
 
     def add_actual(self, series: IntensitySeries) -> int:
         """Keep points that are new or revised; returns how many were."""
+        return len(self.keep(series))
+
+    def keep(self, series: IntensitySeries) -> tuple[Point, ...]:
+        """Keep points that are new or differ from what counted; returns those."""
         if not series.points:
-            return 0
+            return ()
         with self._file.transaction():
-            series_id = self._series_id(series.info)
-            known = self._latest(series_id, series.points[0].start_at, series.points[-1].end_at)
-            fresh = [point for point in series.points if known.get(point.start_at) != point]
-            rows = [
-                asdict(point) | {"series_id": series_id, "fetched_at": series.fetched_at}
-                for point in fresh
-            ]
+            series_id = self._series.id_of(series.info)
+            first = min(point.start_at for point in series.points)
+            last = max(point.end_at for point in series.points)
+            known = set(_latest(self._rows(series_id, first, last, _EVER)))
+            fresh = tuple(point for point in series.points if point not in known)
+            if not fresh:
+                return ()
+            identity = {"series_id": series_id, "fetched_at": series.fetched_at}
+            rows = [asdict(one) | {"estimated": int(one.estimated)} | identity for one in fresh]
             self._file.replace("intensities", rows)
-        return len(fresh)
+            self._series.reach(series_id, max(one.end_at - one.start_at for one in fresh))
+        return fresh
 
-    def add_forecast(self, forecast: Forecast, fetched_at: int) -> bool:
-        """Keep a forecast unless that issue is there; returns whether it was new."""
-        with self._file.transaction():
-            series_id = self._series_id(forecast.info)
-            row = {
-                "series_id": series_id,
-                "issued_at": forecast.issued_at,
-                "fetched_at": fetched_at,
-            }
-            if not self._file.insert_new("forecasts", [row]):
-                return False
-            found = self._file.row(
-                "SELECT id FROM forecasts WHERE series_id = :series_id AND issued_at = :issued_at",
-                series_id=series_id, issued_at=forecast.issued_at,
-            )  # fmt: skip
-            identity = {"forecast_id": (found or {})["id"]}
-            self._file.insert("forecast_points", [asdict(p) | identity for p in forecast.points])
-        return True
+    def actuals(
+        self, zone: str, start_at: int, end_at: int, known_at: int | None = None
+    ) -> list[IntensitySeries]:
+        """For each source of a zone its latest word on ``[start_at, end_at)``.
 
-    def actuals(self, zone: str, start_at: int, end_at: int) -> list[IntensitySeries]:
-        """For each source of a zone its latest word on ``[start_at, end_at)``."""
+        With ``known_at`` what was here by then. Points are in time order without overlap; where
+        several tell of the same time, the one that was fetched last counts.
+        """
         found = []
-        for row in self._sources(zone):
-            points = self._latest(row["id"], start_at, end_at)
-            if points:
-                ordered = tuple(points[start] for start in sorted(points))
-                fetched = self._file.row(
-                    "SELECT MAX(fetched_at) AS at FROM intensities WHERE series_id = :series_id"
-                    " AND start_at < :end_at AND end_at > :start_at",
-                    series_id=row["id"], start_at=start_at, end_at=end_at,
-                )  # fmt: skip
-                found.append(
-                    IntensitySeries(
-                        info=_info(row), fetched_at=(fetched or {})["at"], points=ordered
-                    )
-                )
+        for series in self._series.of_zone(zone):
+            told = self._told(series, start_at, end_at, known_at)
+            if told is not None:
+                found.append(told)
         return found
 
+    def actual_as_of(
+        self, info: SeriesInfo, start_at: int, end_at: int, known_at: int | None = None
+    ) -> list[IntensitySeries]:
+        """As :meth:`actuals` of one source: a series for each note it had, the newest first."""
+        told = [
+            self._told(series, start_at, end_at, known_at) for series in self._series.meaning(info)
+        ]
+        return [one for one in told if one is not None]
+
+    def revisions(self, zone: str, start_at: int, end_at: int) -> list[Told]:
+        """Every word on periods that touch the interval: by period, source and time of fetching."""
+        found = []
+        for series in self._series.of_zone(zone):
+            info = info_of(series)
+            rows = self._rows(series["id"], start_at, end_at, _EVER, series["longest_s"])
+            found += [Told(info, _point(row), row["fetched_at"]) for row in rows]
+        return sorted(
+            found, key=lambda one: (one.point.start_at, one.info.provider, one.fetched_at)
+        )
+
+    def series(self, zone: str) -> list[SeriesInfo]:
+        """Every source that told something of a zone, in the order of its first word."""
+        return [info_of(row) for row in self._series.of_zone(zone)]
+
+    def add_forecast(self, forecast: Forecast, fetched_at: int, note: str = "") -> bool:
+        """Keep a forecast unless that issue is there; returns whether it was new."""
+        return self.issues.add(forecast, fetched_at, note)
+
     def forecast(self, zone: str, now: int) -> Forecast | None:
-        """The latest forecast of a zone that was issued and held by ``now``."""
-        row = self._file.row(
-            "SELECT series.*, forecasts.id AS forecast_id, issued_at FROM forecasts"
-            " JOIN series ON series.id = series_id WHERE zone = :zone"
-            " AND issued_at <= :now AND fetched_at <= :now"
-            " ORDER BY issued_at DESC, forecasts.id DESC LIMIT 1",
-            zone=zone, now=now,
-        )  # fmt: skip
-        if row is None:
+        """The latest forecast of a zone, whoever's, that was issued and held by ``now``."""
+        issue = self.issues.latest_of_zone(zone, now)
+        return issue.forecast if issue else None
+
+    def forecast_as_of(
+        self, info: SeriesInfo, now: int, known_at: int | None = None
+    ) -> Forecast | None:
+        """One source's latest forecast issued by ``now`` and held by ``known_at`` (``now``)."""
+        issue = self.issues.latest([info], now, now if known_at is None else known_at)
+        return issue.forecast if issue else None
+
+    def _told(
+        self, series: dict[str, Any], start_at: int, end_at: int, known_at: int | None
+    ) -> IntensitySeries | None:
+        known_by = _EVER if known_at is None else known_at
+        rows = self._rows(series["id"], start_at, end_at, known_by, series["longest_s"])
+        if not rows:
             return None
-        points = self._file.rows(
-            "SELECT start_at, end_at, mg_per_kwh FROM forecast_points"
-            " WHERE forecast_id = :forecast_id ORDER BY start_at",
-            forecast_id=row["forecast_id"],
-        )
-        return Forecast(
-            info=_info(row),
-            issued_at=row["issued_at"],
-            points=tuple(Point(**point) for point in points),
+        return IntensitySeries(
+            info=info_of(series),
+            fetched_at=max(row["fetched_at"] for row in rows),
+            points=_latest(rows),
         )
 
-    def _sources(self, zone: str) -> list[dict[str, Any]]:
-        return self._file.rows("SELECT * FROM series WHERE zone = :zone ORDER BY id", zone=zone)
-
-    def _latest(self, series_id: int, start_at: int, end_at: int) -> dict[int, Point]:
-        rows = self._file.rows(
-            "SELECT start_at, end_at, mg_per_kwh FROM intensities WHERE series_id = :series_id"
-            " AND start_at < :end_at AND end_at > :start_at ORDER BY start_at, fetched_at",
-            series_id=series_id, start_at=start_at, end_at=end_at,
+    def _rows(
+        self,
+        series_id: int,
+        start_at: int,
+        end_at: int,
+        known_at: int,
+        longest_s: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Words on periods that touch the interval, by the time they were fetched."""
+        if longest_s is None:
+            found = self._file.row("SELECT longest_s FROM series WHERE id = :id", id=series_id)
+            longest_s = (found or {})["longest_s"]
+        return self._file.rows(
+            "SELECT start_at, end_at, mg_per_kwh, estimated, fetched_at FROM intensities"
+            " WHERE series_id = :series_id AND start_at > :reaching AND start_at < :end_at"
+            " AND end_at > :start_at AND fetched_at <= :known_at ORDER BY fetched_at, start_at",
+            series_id=series_id, start_at=start_at, end_at=end_at, known_at=known_at,
+            reaching=start_at - (longest_s or 0) - 1,
         )  # fmt: skip
-        return {row["start_at"]: Point(**row) for row in rows}
-
-    def _series_id(self, info: SeriesInfo) -> int:
-        row = asdict(info) | {"static": int(info.static)}
-        self._file.insert_new("series", [row])
-        where = " AND ".join(f"{name} = :{name}" for name in _INFO)
-        found = self._file.row(f"SELECT id FROM series WHERE {where}", **row)
-        return int((found or {})["id"])
 
 
-def _info(row: dict[str, Any]) -> SeriesInfo:
-    fields = {name: row[name] for name in _INFO}
-    return SeriesInfo(**fields | {"static": bool(fields["static"])})
+def _point(row: dict[str, Any]) -> Point:
+    return Point(row["start_at"], row["end_at"], row["mg_per_kwh"], bool(row["estimated"]))
+
+
+def _latest(rows: Iterable[dict[str, Any]]) -> tuple[Point, ...]:
+    """What counts of words in the order of fetching: in time order, without overlap."""
+    latest: dict[tuple[int, int], Point] = {}
+    for row in rows:  # a dictionary keeps a replaced key's old place, and the place is its age
+        period = (row["start_at"], row["end_at"])
+        latest.pop(period, None)
+        latest[period] = _point(row)
+    ordered = sorted(latest.values(), key=lambda point: point.start_at)
+    if all(before.end_at <= after.start_at for before, after in pairwise(ordered)):
+        return tuple(ordered)
+    return _without_overlap(list(latest.values()))
+
+
+def _without_overlap(told: list[Point]) -> tuple[Point, ...]:
+    """Each later word cuts what it covers out of the earlier ones: a source changed its periods."""
+    kept: list[Point] = []
+    for new in told:
+        left: list[Point] = []
+        for old in kept:
+            if old.end_at <= new.start_at or old.start_at >= new.end_at:
+                left.append(old)
+                continue
+            if old.start_at < new.start_at:
+                left.append(Point(old.start_at, new.start_at, old.mg_per_kwh, old.estimated))
+            if old.end_at > new.end_at:
+                left.append(Point(new.end_at, old.end_at, old.mg_per_kwh, old.estimated))
+        kept = [*left, new]
+    return tuple(sorted(kept, key=lambda point: point.start_at))

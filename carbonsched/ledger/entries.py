@@ -16,7 +16,12 @@ from carbonsched.model.quota import Balance, Period, Subject
 
 _CHARGES = "('charge', 'adjust')"
 _HOLDS = "('reserve', 'release')"
+_FLAGS = ("provisional", "final", "complete")
 _COLUMN = {"user": "user", "account": "account"}
+
+
+EDGE_S = 600
+"""Segments reach beyond the second in which Slurm says that a job began or ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +29,10 @@ class Settlement:
     """One job's figures as last settled; derived from readings, intensities and entries.
 
     ``mg_per_kwh`` and ``pue_ppm`` are energy-weighted means; a PUE of 0 is not known, and
-    ``pue_source`` says whose word it is. ``final`` says that only a revision can change it;
-    ``provisional`` that some intensity was forecast, static or still unknown. ``domains`` divides
+    ``pue_source`` says whose word it is. ``complete`` says that all readings are in and priced,
+    ``final`` that the intensities are settled too, so that only a revision can change it;
+    ``provisional`` that it is not final, or that an intensity is static. A complete job need not be
+    looked at before ``due_at``, unless something of it is revised. ``domains`` divides
     ``energy_j`` by part of the node and adds up to it where the agents tell. ``embodied_mg`` is the
     share in the making of the nodes, ``None`` where that is not declared. ``why`` says why the
     quality is not the best, ``method`` by which rules readings were counted.
@@ -51,6 +58,8 @@ class Settlement:
     pue_source: str = ""
     why: str = ""
     method: str = ""
+    complete: bool = False
+    due_at: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +190,8 @@ class EntryTable:
         row.update(row.pop("key"))
         row["sources"] = json.dumps(list(settlement.sources))
         row["domains"] = json.dumps(settlement.domains)
-        row["provisional"], row["final"] = int(settlement.provisional), int(settlement.final)
+        for name in _FLAGS:
+            row[name] = int(row[name])
         self._file.replace("settlements", [row])
 
     def reopen(self, cluster: str, job_id: int, restarts: int) -> None:
@@ -191,11 +201,29 @@ class EntryTable:
         a reading may be any run's.
         """
         self._file.change(
-            "UPDATE settlements SET final = 0 WHERE cluster = :cluster AND job_id = :job_id"
-            " AND (restarts = :restarts OR :restarts = 0) AND final = 1",
+            "UPDATE settlements SET final = 0, complete = 0, due_at = 0"
+            " WHERE cluster = :cluster AND job_id = :job_id"
+            " AND (restarts = :restarts OR :restarts = 0) AND complete = 1",
             cluster=cluster,
             job_id=job_id,
             restarts=restarts,
+        )
+
+    def reopen_between(self, cluster: str, start_at: int, end_at: int, ended_since_at: int) -> int:
+        """Let complete jobs be settled again that an intensity of ``[start_at, end_at)`` touches.
+
+        Those that could have run then count too, for what waiting saved them; those that ended
+        before ``ended_since_at`` do not. Returns how many were opened.
+        """
+        return self._file.change(
+            "UPDATE settlements SET final = 0, due_at = 0 WHERE complete = 1"
+            " AND (cluster, job_id, submitted_at, restarts) IN"
+            " (SELECT cluster, job_id, submitted_at, restarts FROM jobs WHERE cluster = :cluster"
+            "  AND ended_at >= :reached AND MIN(started_at, COALESCE(baseline_at, started_at))"
+            "  < :until)",
+            cluster=cluster,
+            reached=max(start_at - EDGE_S, ended_since_at),
+            until=end_at + EDGE_S,
         )
 
     def settlement(self, key: JobKey) -> Settlement | None:
@@ -207,7 +235,7 @@ class EntryTable:
         fields["sources"] = tuple(json.loads(row["sources"]))
         fields["domains"] = read_domains(row["domains"])
         fields["quality"] = Quality(row["quality"])
-        fields["provisional"], fields["final"] = bool(row["provisional"]), bool(row["final"])
+        fields.update({name: bool(row[name]) for name in _FLAGS})
         return Settlement(key=key, **fields)
 
 

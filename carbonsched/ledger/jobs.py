@@ -101,10 +101,10 @@ class JobTable:
         return [_known(row) for row in rows]
 
     def completed(self, user: str, since_at: int) -> list[tuple[Job, int | None]]:
-        """A user's completed runs, newest first, with their energy where it is final and whole."""
+        """A user's completed runs, newest first, with their energy where all of it is in."""
         rows = self._file.rows(
             "SELECT jobs.*, settlements.energy_j AS metered_j, settlements.quality AS quality,"
-            " settlements.final AS final FROM jobs LEFT JOIN settlements USING"
+            " settlements.complete AS complete FROM jobs LEFT JOIN settlements USING"
             " (cluster, job_id, submitted_at, restarts)"
             " WHERE user = :user AND state = 'COMPLETED' AND ended_at >= :since_at"
             " ORDER BY ended_at DESC LIMIT 500",
@@ -113,20 +113,23 @@ class JobTable:
         )
         runs = []
         for row in rows:
-            metered_j, quality, final = (row.pop(n) for n in ("metered_j", "quality", "final"))
-            whole = final and quality in ("measured", "sampled", "modelled")
+            metered_j, quality, complete = (
+                row.pop(n) for n in ("metered_j", "quality", "complete")
+            )
+            whole = complete and quality in ("measured", "sampled", "modelled")
             runs.append((_known(row).job, metered_j if whole else None))
         return runs
 
-    def unsettled(self, cluster: str) -> list[KnownJob]:
-        """Jobs that have started and whose figures are not final yet."""
+    def unsettled(self, cluster: str, now: int) -> list[KnownJob]:
+        """Jobs that have started and whose figures may change now: not final, and due."""
         rows = self._file.rows(
             "SELECT jobs.* FROM jobs LEFT JOIN settlements USING"
             " (cluster, job_id, submitted_at, restarts)"
             " WHERE jobs.cluster = :cluster AND jobs.started_at IS NOT NULL"
-            " AND COALESCE(settlements.final, 0) = 0 ORDER BY jobs.submitted_at",
-            cluster=cluster,
-        )
+            " AND COALESCE(settlements.final, 0) = 0 AND COALESCE(settlements.due_at, 0) <= :now"
+            " ORDER BY jobs.submitted_at",
+            cluster=cluster, now=now,
+        )  # fmt: skip
         return [_known(row) for row in rows]
 
     def runs(self, cluster: str, job_id: int) -> list[Job]:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Migrations
 
+from carbonsched.ledger.packing import pack
+from carbonsched.model.intensity import Point
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -199,3 +202,40 @@ def m0002_metering(db: Database) -> None:
     """
     for statement in _METERING:
         db.conn.execute(statement)
+
+
+_INTENSITY = (
+    "ALTER TABLE intensities ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE series ADD COLUMN longest_s INTEGER NOT NULL DEFAULT 0",
+    """
+    UPDATE series SET longest_s = COALESCE(
+      (SELECT MAX(end_at - start_at) FROM intensities WHERE series_id = series.id), 0)
+    """,
+    "ALTER TABLE forecasts ADD COLUMN points BLOB",
+    "ALTER TABLE forecasts ADD COLUMN same_as INTEGER REFERENCES forecasts (id)",
+    "ALTER TABLE forecasts ADD COLUMN first_at INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE forecasts ADD COLUMN note TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX forecasts_by_same ON forecasts (same_as) WHERE same_as IS NOT NULL",
+    "ALTER TABLE settlements ADD COLUMN complete INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE settlements ADD COLUMN due_at INTEGER NOT NULL DEFAULT 0",
+    "UPDATE settlements SET complete = final",
+)
+
+
+@migrations()
+def m0003_intensity(db: Database) -> None:
+    """Estimated flags; forecasts as one value each; whether all of a job is in and priced."""
+    for statement in _INTENSITY:
+        db.conn.execute(statement)
+    for (number,) in db.conn.execute("SELECT id FROM forecasts").fetchall():
+        rows = db.conn.execute(
+            "SELECT start_at, end_at, mg_per_kwh FROM forecast_points WHERE forecast_id = ?"
+            " ORDER BY start_at",
+            (number,),
+        )
+        points = tuple(Point(*row) for row in rows)
+        db.conn.execute(
+            "UPDATE forecasts SET points = ?, first_at = ? WHERE id = ?",
+            (pack(points, None), points[0].start_at if points else 0, number),
+        )
+    db.conn.execute("DROP TABLE forecast_points")

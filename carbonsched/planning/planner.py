@@ -5,6 +5,7 @@ Why greedy, and what each rule is for: docs/explanation/planning.md.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -44,13 +45,15 @@ class _ClusterPlanner:
         self._now = now
         self._cluster = cluster
         self._ahead = None if cluster.forecast is None else Cumulative(cluster.forecast, now)
-        known_until_at = now if self._ahead is None else self._ahead.end_at
-        self._horizon_at = max(known_until_at, now + parameters.slot_s)
+        ranked = None if cluster.ranking is None else Cumulative(cluster.ranking, now)
+        known = [one.end_at for one in (self._ahead, ranked) if one is not None]
+        self._horizon_at = max([*known, now + parameters.slot_s])
         self._room = Room(cluster, now, self._horizon_at, parameters.slot_s)
+        compared = ranked or self._ahead
         self._weigher = (
             None
-            if self._ahead is None
-            else Weigher(now, parameters, cluster.pue_ppm, self._ahead, self._room)
+            if compared is None
+            else Weigher(now, parameters, cluster.pue_ppm, compared, self._room)
         )
 
     def plan(self, jobs: tuple[PlanningJob, ...]) -> list[Plan]:
@@ -84,7 +87,7 @@ class _ClusterPlanner:
             later = " leaves no more time to wait" if job.bounds.deferrable else ""
             reason = Reason.USER_BEGIN if floor_at > self._now else Reason.NOT_DEFERRABLE
             return Choice(floor_at, reason, f"{job.bounds.why}{later}")
-        if self._ahead is None:
+        if self._weigher is None:
             return Choice(floor_at, Reason.NO_FORECAST, "there is no forecast for its grid zone")
         if job.prediction is None:
             return Choice(floor_at, Reason.NOT_DEFERRABLE, "nothing tells how long it will run")
@@ -93,7 +96,14 @@ class _ClusterPlanner:
     def _weighed(self, job: PlanningJob) -> Choice:
         if self._weigher is None or job.prediction is None:
             raise AssertionError("a job without forecast or prediction has a fixed start")
-        return self._weigher.weigh(job, job.prediction)
+        choice = self._weigher.weigh(job, job.prediction)
+        ranking = self._cluster.ranking
+        if ranking is None:
+            return choice
+        # Its integrals are of another signal: grams are those of the forecast.
+        by = f"compared by {ranking.info.provider}'s {ranking.info.kind} intensity"
+        why = f"{choice.why}, {by}" if choice.why else by
+        return replace(choice, why=why, integral=None, baseline=None)
 
     def _count(self, job: PlanningJob, choice: Choice) -> None:
         """Take the job's room: a deferred one's where it was found, else where the queue has it.

@@ -71,13 +71,18 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterState:
-    """A cluster's room, its facility's PUE, and the forecast of its grid zone."""
+    """A cluster's room, its facility's PUE, and the forecast of its grid zone.
+
+    ``ranking`` is what windows are compared by where the zone has a signal of its own for that,
+    perhaps a marginal one; expected masses are always by ``forecast``.
+    """
 
     name: str
     cpus: int
     pue_ppm: int
     forecast: Forecast | None
     busy: tuple[Busy, ...] = ()
+    ranking: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -309,6 +309,65 @@ class GrantedDocument(TypedDict):
     balance: BalanceRow
 
 
+class CurrentIntensity(TypedDict):
+    """The latest value that is known; ``estimated`` is its provider's own flag."""
+
+    start_at: int
+    end_at: int
+    g_per_kwh: float
+    estimated: bool
+    label: str
+    fetched_at: int
+
+
+class ForecastStep(TypedDict):
+    """An hour to come; low and high are the ends of the 80 % interval where one is given."""
+
+    start_at: int
+    end_at: int
+    g_per_kwh: float
+    low: float | None
+    high: float | None
+
+
+class CleanWindow(TypedDict):
+    """The window of a length with the lowest mean; ``now_g_per_kwh`` is that of starting now."""
+
+    start_at: int
+    end_at: int
+    g_per_kwh: float
+    now_g_per_kwh: float
+
+
+class ZoneOutlook(TypedDict):
+    """One zone: what is known, what is expected, and on whose word."""
+
+    zone: str
+    current: CurrentIntensity | None
+    forecast_label: str | None
+    issued_at: int | None
+    fetched_at: int | None
+    ends_at: int | None
+    ranking_label: str | None
+    steps: list[ForecastStep]
+    window: CleanWindow | None
+
+
+class OutlookDocument(TypedDict):
+    """``GET /v1/intensity``."""
+
+    now: int
+    hours: int
+    length_s: int | None
+    zones: list[ZoneOutlook]
+
+
+def read_outlook(answer: Any) -> OutlookDocument:
+    """The answer as an outlook; ``DaemonError`` where it is not one."""
+    conform(answer, OutlookDocument, "")
+    return cast("OutlookDocument", answer)
+
+
 def read_queue(answer: Any) -> QueueDocument:
     """The answer as a queue document; ``DaemonError`` where it is not one."""
     conform(answer, QueueDocument, "")

@@ -188,7 +188,7 @@ class Audits:
             count[1] += divided.by_run.get(run.key, 0)
             if quality in _LISTED and not is_open:
                 listed.append(_job_row(run, settled, quality))
-            if settled is None or not settled.final or settled.method != METHOD:
+            if settled is None or not settled.complete or settled.method != METHOD:
                 continue
             compared += 1
             if (wrong := self._mischarged(run)) is not None:
@@ -210,10 +210,10 @@ class Audits:
         }
 
     def _mischarged(self, run: Job) -> Row | None:
-        """A final job's charges beside its readings, where they differ; all as of one moment."""
+        """A complete job's charges beside its readings, where they differ; all as of one moment."""
         with self._ledger.transaction():
             settled = self._ledger.entries.settlement(run.key)
-            if settled is None or not settled.final:
+            if settled is None or not settled.complete:
                 return None  # a reading came just now
             metered_j = sum(one.energy_j for one in self._claims.of(run))
             charged = self._ledger.entries.charged(run.key).values()
@@ -224,7 +224,7 @@ class Audits:
 
     def _open(self, run: Job, settled: Settlement | None) -> bool:
         """Whether a job runs, or has ended so lately that nobody can say what it lacks."""
-        if settled is not None and settled.final:
+        if settled is not None and settled.complete:
             return False
         return run.ended_at is None or run.ended_at + SETTLING_S > self._clock.now()
 

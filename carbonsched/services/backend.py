@@ -15,6 +15,7 @@ from carbonsched.services.advice import Advice
 from carbonsched.services.audit import Audits
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters
+from carbonsched.services.outlook import Outlook
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.quotas import Quotas
@@ -22,7 +23,7 @@ from carbonsched.services.statement import Scope, Statements, balance_row
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.services.views import Views
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import AuditQuery, JobQuery, NodeView, ReportQuery
+from carbonsched.web.backend import AuditQuery, IntensityQuery, JobQuery, NodeView, ReportQuery
 
 Document = dict[str, Any]
 
@@ -46,6 +47,7 @@ class ServiceBackend:
         views: Views,
         statements: Statements,
         audits: Audits,
+        outlook: Outlook,
         clock: Clock,
     ) -> None:
         self._access = access
@@ -62,6 +64,7 @@ class ServiceBackend:
         self._views = views
         self._statements = statements
         self._audits = audits
+        self._outlook = outlook
         self._clock = clock
 
     def readings(
@@ -97,6 +100,10 @@ class ServiceBackend:
         """Whether a period adds up; for operators."""
         self._access.require_operator(caller)
         return self._audits.of(query.cluster, query.start_at, query.end_at)
+
+    def intensity(self, caller: Caller, query: IntensityQuery) -> Document:  # noqa: ARG002
+        """The grid's intensity now and ahead, for everybody."""
+        return self._outlook.document(query.zones, query.hours, query.length_s)
 
     def quota(self, caller: Caller) -> Document:
         """Everybody's balances for an operator, the caller's own for others."""

@@ -82,6 +82,7 @@ class PlanStarts:
             cpus=sum(node.cpus for node in nodes if node.available),
             pue_ppm=managed.pue_ppm,
             forecast=self._grid.forecast(managed.zone, now),
+            ranking=self._grid.ranking(managed.zone, now),
             busy=tuple(
                 Busy(cpus=known.job.cpus, until_at=self._expected_end(known.job))
                 for known in jobs

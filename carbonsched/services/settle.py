@@ -68,7 +68,7 @@ class SettleJobs:
         """Settle what can be settled now."""
         settled = final = 0
         for managed in self._clusters:
-            for known in self._ledger.jobs.unsettled(managed.name):
+            for known in self._ledger.jobs.unsettled(managed.name, self._clock.now()):
                 with self._ledger.transaction():
                     settled += 1
                     final += self._settle(managed, known)
@@ -89,7 +89,9 @@ class SettleJobs:
         priced = self.priced(managed, readings)
         charged_mg = self._charge(job, priced, now)
         quality, coverage, whole = _coverage(job, readings)
-        final = job.ended and self._all_is_in(job, now, whole=whole) and not priced.unpriced
+        complete = job.ended and self._all_is_in(job, now, whole=whole) and not priced.unpriced
+        settles_at = self._grid.settles_at(priced.pieces)
+        final = complete and settles_at <= now
         baseline_at, saved = self._saved(managed, job, priced, charged_mg, now)
         static = any(piece.info.static for piece in priced.pieces)
         self._ledger.entries.save_settlement(
@@ -114,9 +116,11 @@ class SettleJobs:
                 pue_source="; ".join(priced.pue_sources),
                 why=why(job, readings, quality, coverage),
                 method=METHOD,
+                complete=complete,
+                due_at=settles_at if complete else 0,
             )
         )
-        self._update_reservation(job, charged_mg, now, final=final)
+        self._update_reservation(job, charged_mg, now, complete=complete)
         return final
 
     def _all_is_in(self, job: Job, now: int, *, whole: bool) -> bool:
@@ -198,11 +202,11 @@ class SettleJobs:
         )
         return baseline_at, saved
 
-    def _update_reservation(self, job: Job, charged_mg: int, now: int, *, final: bool) -> None:
-        """What is predicted and not yet charged stays reserved until the job is final."""
+    def _update_reservation(self, job: Job, charged_mg: int, now: int, *, complete: bool) -> None:
+        """What is predicted and not yet charged stays reserved until all that it used is priced."""
         prediction = self._ledger.plans.prediction(job.key)
         wanted_mg = 0
-        if not final and prediction is not None and job.started_at is not None:
+        if not complete and prediction is not None and job.started_at is not None:
             mass = self._predict.mass(job, prediction, job.started_at)
             wanted_mg = max(0, mass.mg - charged_mg) if mass else 0
         self._quotas.hold_reservation(job, wanted_mg, now, now)
@@ -256,5 +260,8 @@ def _domains(readings: list[JobReading]) -> dict[Domain, int]:
 
 
 def _sources(priced: Priced, readings: list[JobReading]) -> tuple[str, ...]:
-    labels = {piece.info.label for piece in priced.pieces}
+    labels = {
+        f"{piece.info.label}, estimated" if piece.estimated else piece.info.label
+        for piece in priced.pieces
+    }
     return (*sorted(labels), *sorted({f"meter: {reading.meter}" for reading in readings}))

@@ -40,6 +40,15 @@ class AuditQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IntensityQuery:
+    """Of which zones (all) how many hours ahead, and how long a window is to be found in them."""
+
+    zones: tuple[str, ...] = ()
+    hours: int = 48
+    length_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportQuery:
     """Which statement somebody wants: of a user (the caller by default), account or campaign."""
 
@@ -78,6 +87,10 @@ class Backend(Protocol):
 
     def audit(self, caller: Caller, query: AuditQuery) -> dict[str, Any]:
         """Whether a period adds up, from meters to charges."""
+        ...
+
+    def intensity(self, caller: Caller, query: IntensityQuery) -> dict[str, Any]:
+        """The grid's intensity now and in the hours to come."""
         ...
 
     def quota(self, caller: Caller) -> dict[str, Any]:

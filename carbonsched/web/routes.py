@@ -11,7 +11,14 @@ from carbonsched.errors import RequestError
 from carbonsched.model.directives import Directives
 from carbonsched.model.energy import MAX_WHOLE
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import AuditQuery, Backend, JobQuery, NodeView, ReportQuery
+from carbonsched.web.backend import (
+    AuditQuery,
+    Backend,
+    IntensityQuery,
+    JobQuery,
+    NodeView,
+    ReportQuery,
+)
 
 
 def _utf8(text: str) -> str:
@@ -169,6 +176,19 @@ def audit(
     if end <= start:
         raise RequestError("the period ends before it starts")
     return backend.audit(caller, AuditQuery(start_at=start, end_at=end, cluster=cluster))
+
+
+@signed.get("/v1/intensity")
+def intensity(
+    caller: Known,
+    backend: Served,
+    zone: str | None = None,
+    hours: Annotated[int, Query(ge=1, le=96)] = 48,
+    length_s: Annotated[int | None, Query(ge=60, le=96 * 3600)] = None,
+) -> dict[str, Any]:
+    """The grid's intensity now and ahead; ``zone`` is one or several with commas between them."""
+    zones = tuple(one for one in (zone or "").split(",") if one)
+    return backend.intensity(caller, IntensityQuery(zones=zones, hours=hours, length_s=length_s))
 
 
 @signed.get("/v1/quota")

@@ -20,7 +20,7 @@ from carbonsched.ledger.entries import Grant
 
 TABLES = {
     "jobs", "segments", "parts", "epochs", "series", "intensities", "forecasts",
-    "forecast_points", "predictions", "plans", "entries", "grants", "settlements",
+    "predictions", "plans", "entries", "grants", "settlements",
     "pues",
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from sqlite_utils import Database
 from carbonsched.ledger.readings import Receipt
 from carbonsched.ledger.schema import migrations
 from carbonsched.model.energy import Domain, EnergySegment, Quality
+from carbonsched.model.intensity import Forecast, Point, SeriesInfo
 from carbonsched.model.job import Job, JobKey
 
 KEY = JobKey(cluster="lab", job_id=7, submitted_at=50, restarts=0)
@@ -128,3 +129,47 @@ def test_what_a_new_field_tells_makes_another_segment(first_version, open_ledger
     other["parts"][0] |= more
     segment = EnergySegment.from_wire(other)
     assert ledger.readings.add_segment(segment, 400) is Receipt.CONFLICT
+
+
+INFO = SeriesInfo(provider="grid", zone="DE")
+_SECOND = (
+    """INSERT INTO series VALUES
+       (1, 'grid', 'DE', 'average', 'production', 'CO2eq', 'lifecycle', 0, '')""",
+    """INSERT INTO intensities VALUES
+       (1, 0, 3600, 5, 10), (1, 0, 3600, 7, 20), (1, 3600, 7200, 9, 20)""",
+    "INSERT INTO forecasts VALUES (1, 1, 100, 110), (2, 1, 200, 210)",
+    """INSERT INTO forecast_points VALUES
+       (1, 0, 3600, 1), (1, 3600, 7200, 2), (2, 3600, 7200, 3)""",
+    """INSERT INTO settlements (cluster, job_id, submitted_at, restarts, settled_at, quality,
+         provisional, final, pue_ppm, sources, cpu_ms)
+       VALUES ('lab', 7, 50, 0, 300, 'measured', 0, 1, 1200000, '[]', 0)""",
+)
+
+
+@pytest.fixture
+def second_version(path):
+    """Intensities and forecasts as the second version wrote them."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    with closing(connection):
+        migrations.apply(Database(connection, strict=True), stop_before="m0003_intensity")
+        for statement in _SECOND:
+            connection.execute(statement)
+    return path
+
+
+def test_forecasts_and_values_of_the_second_version_are_read(second_version, open_ledger):
+    archive = open_ledger(second_version).archive
+    (series,) = archive.actuals("DE", 3599, 3601)
+    assert series.points == (Point(0, 3600, 7), Point(3600, 7200, 9))
+    assert archive.actuals("DE", 0, 3600, 15)[0].points == (Point(0, 3600, 5),)
+    first = Forecast(
+        info=INFO, issued_at=100, points=(Point(0, 3600, 1), Point(3600, 7200, 2))
+    )  # fmt: skip
+    assert archive.forecast("DE", 150) == first
+    assert archive.forecast("DE", 209) == first
+    assert archive.forecast("DE", 210).points == (Point(3600, 7200, 3),)
+
+
+def test_a_final_job_of_the_second_version_is_complete(second_version, open_ledger):
+    settled = open_ledger(second_version).entries.settlement(KEY)
+    assert (settled.final, settled.complete, settled.due_at) == (True, True, 0)

@@ -354,3 +354,34 @@ def test_five_thousand_jobs_over_four_days_take_seconds():
     began = time.monotonic()
     assert len(plan(asked)) == 5000
     assert time.monotonic() - began < 10
+
+
+def ranked(jobs, grams, marginal):
+    asked = request(jobs, grams)
+    signal = replace(
+        forecast(marginal), info=SeriesInfo(provider="other", zone="DE", kind="marginal")
+    )
+    state = replace(asked.clusters[0], ranking=signal)
+    return replace(asked, clusters=(state,))
+
+
+def test_hours_are_compared_by_the_ranking_and_grams_are_the_forecasts():
+    (one,) = plan(ranked([job(slack_s=6 * HOUR)], [300, 200, 400] + [300] * 9, [9, 9, 3] + [9] * 9))
+    assert one.start_at == START + 2 * HOUR
+    assert one.reason is Reason.CLEANER
+    assert (one.expected_mg, one.provider) == (400_000, "test")
+    assert one.baseline_mg is not None
+    assert one.baseline_mg < one.expected_mg
+    assert "compared by other's marginal intensity" in one.text
+
+
+def test_a_ranking_that_sees_no_difference_starts_the_job_whatever_the_forecast_says():
+    (one,) = plan(ranked([job(slack_s=6 * HOUR)], [300, 100, 300] + [300] * 9, [5] * 12))
+    assert one.start_at == NOW
+    assert one.reason is Reason.GAIN_TOO_SMALL
+
+
+def test_a_ranking_alone_is_enough_to_compare_and_no_mass_is_expected():
+    (one,) = plan(ranked([job(slack_s=6 * HOUR)], None, [9, 9, 3] + [9] * 9))
+    assert one.start_at == START + 2 * HOUR
+    assert (one.expected_mg, one.baseline_mg, one.provider) == (None, None, None)

@@ -14,6 +14,7 @@ from carbonsched.services.advice import Advice
 from carbonsched.services.backend import ServiceBackend
 from carbonsched.services.gate import owners_begin_in
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.outlook import Outlook
 from carbonsched.services.pue import ConstantPue
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.transport.munge import Caller
@@ -42,7 +43,7 @@ def make_backend(make_site, tmp_path):
             Access(("bin",)), lock, Ticks({"settle": site.settle.run}, lock, site.clock),
             site.clusters, site.ledger, site.adopt, site.predict, site.plan, site.take,
             site.quotas, Advice(site.ledger, site.predict, site.quotas, site.clock, "UTC"),
-            site.views, site.statements, site.audits, site.clock,
+            site.views, site.statements, site.audits, Outlook(site.grid, site.clock), site.clock,
         )  # fmt: skip
         return site, backend
 

@@ -105,12 +105,12 @@ def test_a_job_of_which_a_node_missed_the_end_is_settled_again_as_partial(metere
     start = job.started_at
     site.deliver(*(site.segment(job, start + n * 300, quality=Quality.SAMPLED) for n in (0, 1)))
     found = settled(site, job)
-    assert (found.quality, found.energy_j, found.final) == (Quality.PARTIAL, 30_100, True)
+    assert (found.quality, found.energy_j, found.complete) == (Quality.PARTIAL, 30_100, True)
     assert ended(site, (1, 0)) == [[1, 0, job.ended_at]]
     assert lost_ends(site) == {(0, "n1"): job.ended_at}
-    assert not site.ledger.entries.settlement(job.key).final
+    assert not site.ledger.entries.settlement(job.key).complete
     found = settled(site, job)
-    assert (found.quality, found.energy_j, found.final) == (Quality.PARTIAL, 30_000, True)
+    assert (found.quality, found.energy_j, found.complete) == (Quality.PARTIAL, 30_000, True)
     assert found.why == (
         "epilog missing on n1: closed by Slurm's record; 1 of 1 readings from sampled power"
     )
@@ -133,12 +133,12 @@ def test_what_a_node_that_missed_the_end_saw_is_cut_at_it_exactly(metered, lengt
     found = site.ledger.entries.settlement(job.key)
     assert (found.quality, found.energy_j) == (Quality.PARTIAL, 100 * length_s)
     assert found.why == "epilog missing on n1: closed by Slurm's record"
-    assert found.final, "nothing more is to come"
+    assert found.complete, "nothing more is to come"
 
 
 def is_final(site, job):
     site.settle.run()
-    return site.ledger.entries.settlement(job.key).final
+    return site.ledger.entries.settlement(job.key).complete
 
 
 def test_a_job_is_not_final_while_a_node_believes_it_present(metered):
@@ -189,7 +189,7 @@ def test_an_end_is_kept_once_however_often_the_node_asks(metered):
     assert writes(site) == after
     assert ended(site) == [], "the epilog came after all: nothing changes"
     assert site.ledger.entries.settlement(job.key) == told
-    assert told.final
+    assert told.complete
 
 
 def test_the_end_of_a_run_that_is_not_the_one_a_node_means_is_not_missed(site):
@@ -270,7 +270,7 @@ def test_a_late_reading_without_a_restart_count_opens_the_run_it_is_of(metered):
     site.slurm.past.append(again)
     site.clock.at += 3 * HOUR
     site.round()
-    assert site.ledger.entries.settlement(again.key).final
+    assert site.ledger.entries.settlement(again.key).complete
     site.deliver(site.segment(again, again.started_at, energy_j=500, restarts=0))
     assert settled(site, again).energy_j == 500
 
@@ -279,7 +279,7 @@ def test_an_end_that_slurm_corrects_is_settled_again(metered):
     site = metered
     job = ran(site, 300)
     site.deliver(site.segment(job, job.started_at))
-    assert settled(site, job).final
+    assert settled(site, job).complete
     site.slurm.past[-1] = replace(site.slurm.past[-1], ended_at=job.started_at + 149)
     site.slurm.history = lambda *_: site.slurm.past
     assert settled(site, job).energy_j == 15_000

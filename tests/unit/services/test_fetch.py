@@ -7,7 +7,8 @@ import pytest
 from carbonsched.errors import ProviderRefusedError, ProviderUnavailableError
 from carbonsched.intensity.chain import Chain
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
-from carbonsched.services.fetch import FetchIntensity
+from carbonsched.services.fetch import DEEP_AGAIN_S, DEEP_EVERY_S, DEEP_S, FetchIntensity
+from carbonsched.services.reopen import KeepActuals
 
 HOUR = 3600
 
@@ -43,11 +44,12 @@ def zones(site):
 @pytest.fixture
 def fetch(site, zones):
     chains = {zone: Chain(zone, [provider], site.clock) for zone, provider in zones.items()}
-    return FetchIntensity(chains, site.ledger, site.clock, HOUR)
+    keeper = KeepActuals(site.clusters, site.ledger, site.clock)
+    return FetchIntensity(chains, site.ledger, site.clock, HOUR, keeper=keeper)
 
 
 def test_every_zone_is_fetched_and_nothing_twice(site, fetch):
-    assert fetch.run() == "144 new values, 3 new forecasts"
+    assert fetch.run() == "2880 new values, 3 new forecasts"
     assert fetch.run() == "0 new values, 0 new forecasts"
     site.clock.at += HOUR
     assert fetch.run() == "3 new values, 3 new forecasts"
@@ -82,6 +84,8 @@ def test_a_provider_that_recovers_is_well_again(site, fetch, zones):
     zones["FR"].actual_error = None
     site.clock.at += 2000
     assert fetch.run().startswith("48 new values")
+    site.clock.at += DEEP_AGAIN_S
+    assert fetch.run().startswith("914 new values"), "the last weeks, and the hour that is over"
 
 
 def test_a_revision_is_told_as_new_and_counts(site, fetch, zones):
@@ -89,5 +93,62 @@ def test_a_revision_is_told_as_new_and_counts(site, fetch, zones):
     zones["GB"].value = 310_000
     site.clock.at += 60
     assert fetch.run() == "48 new values, 0 new forecasts"
-    (series,) = site.ledger.archive.actuals("GB", 0, site.clock.at)
+    (series,) = site.ledger.archive.actuals("GB", site.clock.at - 47 * HOUR, site.clock.at)
     assert {point.mg_per_kwh for point in series.points} == {310_000}
+
+
+def test_settled_values_of_weeks_ago_are_asked_for_once_a_day(site, fetch, zones):
+    fetch.run()
+    zones["GB"].value = 250_000
+    weeks_ago = site.clock.at - DEEP_S + 3 * 86_400
+    site.clock.at += DEEP_EVERY_S - 60
+    fetch.run()
+    (series,) = site.ledger.archive.actuals("GB", weeks_ago, weeks_ago + HOUR)
+    assert series.points[0].mg_per_kwh == 300_000
+    site.clock.at += 60
+    fetch.run()
+    (series,) = site.ledger.archive.actuals("GB", weeks_ago, weeks_ago + HOUR)
+    assert series.points[0].mg_per_kwh == 250_000
+
+
+def test_what_came_of_each_question_to_each_provider(site, zones):
+    second = Provider("DE", site.clock, name="second")
+    zones["DE"].actual_error = ProviderUnavailableError("grid: HTTP 500")
+    marginal = Provider("DE", site.clock, name="marginal")
+    keeper = KeepActuals(site.clusters, site.ledger, site.clock)
+    fetch = FetchIntensity(
+        {"DE": Chain("DE", [zones["DE"], second], site.clock)},
+        site.ledger, site.clock, HOUR, keeper=keeper,
+        rankings={"DE": Chain("DE", [marginal], site.clock)}, own=Own(),
+    )  # fmt: skip
+    found = [(one.provider, one.what, one.status, one.new, one.why) for one in fetch.each()]
+    assert found == [
+        ("grid", "actual", "failed", 0, "grid: HTTP 500"),
+        ("second", "actual", "ok", 960, ""),
+        ("grid", "forecast", "ok", 1, ""),
+        ("second", "forecast", "idle", 0, ""),
+        ("marginal", "ranking", "ok", 1, ""),
+        ("carbonsched", "own", "ok", 1, "two inputs"),
+    ]
+
+
+class Own:
+    def issue(self, zone, now):
+        info = SeriesInfo(provider="carbonsched", zone=zone)
+        return Forecast(info=info, issued_at=now, points=(Point(now, now + HOUR, 1),)), "two inputs"
+
+
+class BrokenOwn:
+    def issue(self, *_):
+        raise ValueError("singular matrix")
+
+
+def test_a_fault_of_our_own_forecast_keeps_nothing_else_from_being_fetched(site, zones):
+    keeper = KeepActuals(site.clusters, site.ledger, site.clock)
+    chains = {"DE": Chain("DE", [zones["DE"]], site.clock)}
+    fetch = FetchIntensity(
+        chains, site.ledger, site.clock, HOUR, keeper=keeper, own=BrokenOwn()
+    )  # fmt: skip
+    with pytest.raises(ProviderUnavailableError, match="our own forecast: singular matrix"):
+        fetch.run()
+    assert site.ledger.archive.forecast("DE", site.clock.at) is not None

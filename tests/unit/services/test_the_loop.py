@@ -49,6 +49,9 @@ def test_a_job_that_can_wait_is_moved_to_the_clean_hour_and_saves(site):
     site.actual(START, 410, 370, 120, 380)
     site.clock.at += 600
     site.round()
+    assert site.views.jobs("ada", None, 0, None, evidence=False)["jobs"][0]["provisional"]
+    site.clock.at += HOUR  # the settling lag
+    site.round()
     row = site.views.jobs("ada", None, 0, None, evidence=True)["jobs"][0]
     energy_j = 12 * 30_000
     assert row["energy_j"] == energy_j
@@ -379,7 +382,7 @@ def test_a_segment_that_comes_after_the_job_was_final_is_charged_too(site):
     site.clock.at += 2000
     site.round()
     settled = site.ledger.entries.settlement(job.key)
-    assert (settled.final, settled.quality, settled.energy_j) == (True, Quality.PARTIAL, 30_000)
+    assert (settled.complete, settled.quality, settled.energy_j) == (True, Quality.PARTIAL, 30_000)
     site.deliver(last)
     site.round()
     assert site.ledger.entries.settlement(job.key).energy_j == 60_000
@@ -397,10 +400,10 @@ def test_a_job_is_not_final_before_its_last_segment_has_come(site):
     site.slurm.end(1)
     site.deliver(*segments[:-1])
     site.round()
-    assert not site.ledger.entries.settlement(job.key).final
+    assert not site.ledger.entries.settlement(job.key).complete
     site.deliver(segments[-1])
     site.round()
-    assert site.ledger.entries.settlement(job.key).final
+    assert site.ledger.entries.settlement(job.key).complete
 
 
 def test_a_job_cancelled_while_it_waited_for_a_far_time_leaves_the_queue(make_site):

@@ -170,6 +170,6 @@ def test_housekeeping_removes_nothing(site):
     site.actual(site.clock.at - 3600, 300)
     site.forecast(300, 200)
     before = (site.ledger.archive.actuals("DE", 0, 2**40), site.grid.forecast("DE", 2**40))
-    assert KeepHouse(site.ledger).run() == "ledger optimised"
+    assert KeepHouse(site.ledger, site.clock).run() == "ledger optimised, 0 old forecasts removed"
     after = (site.ledger.archive.actuals("DE", 0, 2**40), site.grid.forecast("DE", 2**40))
     assert after == before

@@ -21,7 +21,7 @@ from carbonsched.errors import (
 from carbonsched.model.directives import Directives
 from carbonsched.transport.request import signed_payload
 from carbonsched.web.app import MAX_BODY
-from carbonsched.web.backend import AuditQuery, JobQuery, NodeView, ReportQuery
+from carbonsched.web.backend import AuditQuery, IntensityQuery, JobQuery, NodeView, ReportQuery
 
 
 def last(service):
@@ -51,6 +51,13 @@ GETS = [
     ),
     ("/v1/report", {"user": "ada"}, "report", ReportQuery(user="ada")),
     ("/v1/report", {"campaign": "s"}, "report", ReportQuery(campaign="s")),
+    ("/v1/intensity", {}, "intensity", IntensityQuery()),
+    (
+        "/v1/intensity",
+        {"zone": "DE,DK1", "hours": 96, "length_s": 3600},
+        "intensity",
+        IntensityQuery(zones=("DE", "DK1"), hours=96, length_s=3600),
+    ),
     ("/v1/audit", {"start": 5, "end": 9}, "audit", AuditQuery(start_at=5, end_at=9)),
     (
         "/v1/audit",
@@ -119,7 +126,7 @@ def refused(answer, status, words=""):
 
 SIGNED = [
     ("GET", "/v1/queue"), ("GET", "/v1/jobs"), ("GET", "/v1/report"), ("GET", "/v1/quota"),
-    ("GET", "/v1/audit"), ("POST", "/v1/readings"), ("POST", "/v1/jobs"),
+    ("GET", "/v1/audit"), ("GET", "/v1/intensity"), ("POST", "/v1/readings"), ("POST", "/v1/jobs"),
     ("POST", "/v1/quota/grants"),
 ]  # fmt: skip
 SOUND = {
