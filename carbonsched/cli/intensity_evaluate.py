@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carbonsched.cli.common import note, show, show_json
+from carbonsched.cli.progress import progress
 from carbonsched.errors import RequestError
 
 if TYPE_CHECKING:
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
     from carbonsched.intensity.recorded import Key, RecordedIssues
     from carbonsched.reports.forecasts import Scored
 
-_QUIET_S = 2.0
 _DAY_S = 86_400
 _EPILOG = """examples:
   carbonsched intensity evaluate --actual actual.parquet --forecasts issued.parquet
@@ -130,7 +126,7 @@ def _score(
 
     wanted = {key: _scored_issues(options, key, issues) for key, (_, issues) in series.items()}
     found = []
-    with _progress(sum(len(one) for one in wanted.values())) as advance:
+    with progress("evaluate", sum(len(one) for one in wanted.values())) as advance:
         for key, (actual, issues) in series.items():
             recorded = Recorded(actual=actual, issues=issues.issues)
             scores = evaluate(recorded, wanted[key], options.lag, advance)
@@ -195,28 +191,3 @@ def _lag(text: str) -> int:
     if not text.isdecimal() or int(text) > 48:
         raise argparse.ArgumentTypeError("whole hours from 0 to 48")
     return int(text)
-
-
-@contextmanager
-def _progress(issues: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal's stderr, once the work has lasted two seconds."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    task = bar.add_task("evaluate", total=issues)
-    began = time.monotonic()
-    shown = False
-
-    def advance(count: int) -> None:
-        nonlocal shown
-        if not shown and time.monotonic() - began > _QUIET_S:
-            bar.start()
-            shown = True
-        bar.advance(task, count)
-
-    try:
-        yield advance
-    finally:
-        if shown:
-            bar.stop()

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from carbonsched.cli.progress import progress
 from carbonsched.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from carbonsched.planning import PlanningParameters
     from carbonsched.sim.scenario import Run, Scenario
 
 POLICIES = ("immediate", "carbon")
-_QUIET_S = 2.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +91,7 @@ def _simulate(scenario: Scenario, name: str, parameters: PlanningParameters) -> 
     from carbonsched.sim.policies import make_policy
 
     policy = make_policy(name, scenario, parameters)
-    with _progress(name, len(scenario.jobs)) as advance:
+    with progress(name, len(scenario.jobs)) as advance:
         return Simulation(scenario, policy, advance).run()
 
 
@@ -109,31 +103,6 @@ def _write(schedules: dict[str, list[Run]], folder: Path) -> None:
         where.mkdir(parents=True, exist_ok=True)
         write_schedule(runs, where / "schedule.csv")
         print(f"{name}: {where / 'schedule.csv'}")
-
-
-@contextmanager
-def _progress(name: str, jobs: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal's stderr, once the work has lasted two seconds."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    task = bar.add_task(name, total=jobs)
-    began = time.monotonic()
-    shown = False
-
-    def advance(count: int) -> None:
-        nonlocal shown
-        if not shown and time.monotonic() - began > _QUIET_S:
-            bar.start()
-            shown = True
-        bar.advance(task, count)
-
-    try:
-        yield advance
-    finally:
-        if shown:
-            bar.stop()
 
 
 def _positive(text: str) -> int:

@@ -149,6 +149,14 @@ def points(wholes: Iterable[Whole]) -> tuple[Point, ...]:
     return tuple(made)
 
 
+def known_points(
+    wholes: Iterable[Whole], start_at: int, until_at: int, now: int
+) -> tuple[Point, ...]:
+    """The intensity of those that touch ``[start_at, until_at)`` and are over by ``now``."""
+    touching = (one for one in wholes if one.end_at > start_at and one.start_at < until_at)
+    return points(one for one in touching if one.end_at <= now)
+
+
 def _means(slots_: Sequence[Slot], names: Container[str]) -> dict[str, Fraction]:
     """Each of the named series' time-weighted mean where it has values."""
     amount: dict[str, Fraction] = defaultdict(Fraction)

@@ -27,7 +27,15 @@ from carbonsched.intensity.factors import UNSTEADY, FactorSet, eia_fuel, factor_
 from carbonsched.intensity.http.fetch import Fetcher
 from carbonsched.intensity.http.secret import Secret
 from carbonsched.intensity.http.silence import Silence
-from carbonsched.intensity.mix import MAX_MW, Step, points, slots, steps_of, whole, without_holes
+from carbonsched.intensity.mix import (
+    MAX_MW,
+    Step,
+    known_points,
+    slots,
+    steps_of,
+    whole,
+    without_holes,
+)
 from carbonsched.intensity.values import parse_instant
 from carbonsched.model.intensity import Forecast, IntensitySeries, SeriesInfo
 
@@ -119,8 +127,7 @@ class EiaProvider:
         found, partial = whole(slots(mix), {code: eia_fuel(code) for code in mix}, self._factors)
         if partial:
             _log.warning("eia: %d hours of %s are reported in part", partial, self._respondent)
-        told = points(one for one in found if one.end_at > start_at and one.start_at < until_at)
-        known = tuple(point for point in told if point.end_at <= now)
+        known = known_points(found, start_at, until_at, now)
         return IntensitySeries(info=self._info, fetched_at=now, points=known)
 
     def forecast(self, now: int) -> Forecast | None:  # noqa: ARG002 - the port's signature

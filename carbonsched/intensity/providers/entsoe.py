@@ -21,7 +21,15 @@ from carbonsched.intensity.factors import STORAGE, UNSTEADY, FactorSet, entsoe_f
 from carbonsched.intensity.http.fetch import Fetcher, RefusedStatusError
 from carbonsched.intensity.http.secret import Secret
 from carbonsched.intensity.http.silence import Silence
-from carbonsched.intensity.mix import Step, Whole, points, slots, steps_of, whole, without_holes
+from carbonsched.intensity.mix import (
+    Step,
+    Whole,
+    known_points,
+    slots,
+    steps_of,
+    whole,
+    without_holes,
+)
 from carbonsched.intensity.providers.entsoe_xml import Series, is_eic, read_document
 from carbonsched.intensity.residual import LEARN_S, LOAD, TOTAL, VARIABLE, Relation
 from carbonsched.model.intensity import Forecast, IntensitySeries, SeriesInfo
@@ -118,8 +126,7 @@ class EntsoeProvider:
         if until_at <= start_at:
             return IntensitySeries(info=self._info, fetched_at=now, points=())
         past = self._past(min(start_at, until_at - LEAST_CALL_S), until_at)
-        told = points(one for one in past if one.end_at > start_at and one.start_at < until_at)
-        known = tuple(point for point in told if point.end_at <= now)
+        known = known_points(past, start_at, until_at, now)
         return IntensitySeries(info=self._info, fetched_at=now, points=known)
 
     def forecast(self, now: int) -> Forecast | None:
