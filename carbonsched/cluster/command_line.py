@@ -117,8 +117,9 @@ class CommandLineCluster:
             ClusterRefusedError: nothing of the job is pending any more, or it is not ours to move.
             ClusterUnavailableError: slurmctld does not answer.
         """
-        ahead_s = start_at - int(self._now())
-        start = f"now+{ahead_s}seconds" if ahead_s > 0 else "now"
+        # uts<epoch seconds>, which Slurm's parse_time() reads from 22.05 to 26.11: a local time has
+        # clock changes, and now+N seconds is a second late if one ends while scontrol starts.
+        start = f"uts{start_at}" if start_at > self._now() else "now"
         answer = self._commands.ask_controller(
             "scontrol",
             "update",

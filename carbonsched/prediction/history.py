@@ -72,7 +72,7 @@ def from_history(
         duration_s=middle_s,
         duration_low_s=low_s,
         duration_high_s=high_s,
-        energy_j=round(middle_j),
+        energy_j=max(1, round(middle_j)),  # whatever ran drew power, if less than half a joule
         energy_low_j=math.floor(low_j),
         energy_high_j=math.ceil(high_j),
         method=METHOD,

@@ -34,6 +34,13 @@ def of_nodes(nodes: Iterable[str]) -> list[Path]:
     return found
 
 
+def named(tops: Iterable[Path], name: str) -> list[Path]:
+    """The groups of that name below the folders; slurmd may remove some while we look."""
+    return [
+        Path(folder, name) for top in tops for folder, names, _ in os.walk(top) if name in names
+    ]
+
+
 def processes(tops: Iterable[Path]) -> Iterator[int]:
     """Every process in or below the folders."""
     seen = set()

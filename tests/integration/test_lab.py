@@ -40,8 +40,7 @@ def test_a_running_job_lies_in_a_control_group_of_its_node(lab):
     uid = pwd.getpwnam("carbon-ada").pw_uid
 
     def in_group():
-        tops = cgroups.of_nodes(lab.nodes)
-        found = [folder for top in tops for folder in top.rglob(f"job_{job}")]
+        found = cgroups.named(cgroups.of_nodes(lab.nodes), f"job_{job}")
         owners = {
             Path(f"/proc/{pid}").stat().st_uid
             for pid in cgroups.processes(found)

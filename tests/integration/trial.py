@@ -175,6 +175,7 @@ class Trial:
     def start_time(self, job_id: int) -> int:
         """When Slurm will start or has started a job."""
         text = self.shown(job_id, "StartTime")
+        assert text != "Unknown", f"job {job_id} may start at any time: {self.queued(job_id)}"
         return int(time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%S")))
 
     def rows(self, job_id: int) -> list[dict[str, Any]]:

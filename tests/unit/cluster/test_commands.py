@@ -110,7 +110,7 @@ def test_an_array_of_which_the_pending_tasks_moved_is_moved(slurm):
     assert (slurm.folder / "words").read_text().splitlines() == [
         "update",
         "JobId=7",
-        "StartTime=now+1000seconds",
+        "StartTime=uts2000",
         "AdminComment=it's noted",
     ]
 

@@ -50,6 +50,12 @@ def test_same_cpus_come_after_the_same_name():
     assert predict([]) is None
 
 
+def test_a_job_is_never_predicted_to_need_nothing():
+    """Energies are whole joules: runs of a moment are 0 J, but the next one may be longer."""
+    made = predict([past(duration_s=1, energy_j=0)])
+    assert made.energy_low_j <= made.energy_j == 1 <= made.energy_high_j
+
+
 def test_only_the_newest_twenty_count():
     runs = [past(ended_at=i, duration_s=10 if i < 100 else 50) for i in range(120)]
     made = predict(runs)
