@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from carbonsched.accounting import Budgets, Embodied, EmbodiedNodes
@@ -41,6 +42,8 @@ from carbonsched.transport.munge import Munge
 
 LEDGER = "ledger.db"
 LOCK = "writer.lock"
+CATCH_UP_EVERY_S = 60.0
+"""How often zones are asked for again whose provider's turn had not come: none is paced slower."""
 SNAPSHOT_VALID_TICKS = 10
 """For how many quota ticks the submit plug-in trusts a snapshot after the daemon has gone."""
 
@@ -93,7 +96,7 @@ def build(config: SiteConfig) -> Application:
     grid = Grid(ledger.archive, _zones(config, chains), settle_lag_s)
     keeper = KeepActuals(clusters, ledger, clock)
     fetch = FetchIntensity(
-        chains.providers, ledger, clock, settle_lag_s, keeper=keeper,
+        chains.providers, ledger, clock, settle_lag_s, keeper=keeper, writer=lock.held,
         rankings=chains.ranking, own=OwnForecasts(ledger.archive, grid),
     )  # fmt: skip
     adopt = AdoptJobs(clusters, ledger, clock)
@@ -108,7 +111,8 @@ def build(config: SiteConfig) -> Application:
     )  # fmt: skip
     works = {
         "intensity": fetch.run,
-        **({"pue": FetchPue(readers, ledger, clock).run} if readers else {}),
+        "catch-up": fetch.catch_up,
+        **({"pue": FetchPue(readers, ledger, clock, lock.held).run} if readers else {}),
         "adopt": lambda: f"{adopt.run()} jobs pending or active",
         "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()} moved",
         "settle": settle.run,
@@ -117,7 +121,7 @@ def build(config: SiteConfig) -> Application:
     snapshot = _snapshot(config)
     if snapshot is not None:
         works["quota"] = PublishSnapshot(quotas, clusters, grid, clock.now, snapshot).run
-    ticks = Ticks(works, lock, clock)
+    ticks = Ticks(works, lock, clock, fetch={"intensity", "catch-up", "pue"})
     views = Views(clusters, ledger, grid, predict, settle, clock)
     statements = Statements(
         config.site.name, time_zone, clusters, ledger, grid, quotas, settle, views, clock
@@ -133,12 +137,19 @@ def build(config: SiteConfig) -> Application:
         ledger=ledger,
         backend=backend,
         ticks=ticks,
-        periods_s={name: getattr(config.daemon.ticks, f"{name}_s") for name in works},
+        periods_s=_periods(config, works),
         munge=Munge(config.daemon.munge_socket),
         intensity=IntensityTools(
             grid=grid, outlook=outlook, fetch=fetch, keeper=keeper, lock=lock, clock=clock
         ),
     )
+
+
+def _periods(config: SiteConfig, names: Iterable[str]) -> dict[str, float]:
+    """How often each tick comes, in seconds."""
+    given = {name: getattr(config.daemon.ticks, f"{name}_s", None) for name in names}
+    catch_up_s = min(CATCH_UP_EVERY_S, config.daemon.ticks.intensity_s)
+    return {name: catch_up_s if period is None else period for name, period in given.items()}
 
 
 def _prepare_state(config: SiteConfig) -> None:

@@ -61,16 +61,23 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 
 
 def _scheduler(application: Application) -> BackgroundScheduler:
-    """One worker thread, so ticks never overlap; late ones run once instead of not at all."""
+    """A thread for what asks services outside and one for all else: no service delays a plan.
+
+    Ticks of one thread never overlap; late ones run once instead of not at all.
+    """
     scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(1)},
+        executors={"default": ThreadPoolExecutor(1), "fetch": ThreadPoolExecutor(1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         timezone="UTC",
     )
     for name, period_s in application.periods_s.items():
+        run = application.ticks.run
         # A first round at once, in the order in which the ticks feed each other.
-        scheduler.add_job(application.ticks.run, args=[name], id=f"first-{name}")
-        scheduler.add_job(application.ticks.run, "interval", seconds=period_s, args=[name], id=name)
+        scheduler.add_job(run, args=[name], id=f"first-{name}")
+        executor = "fetch" if name in application.ticks.fetch else "default"
+        scheduler.add_job(
+            run, "interval", seconds=period_s, args=[name], id=name, executor=executor
+        )
     return scheduler
 
 

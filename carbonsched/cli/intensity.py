@@ -35,8 +35,8 @@ _FETCH = """examples:
   carbonsched intensity fetch
   carbonsched intensity fetch -P
 
-Asks as the daemon's own tick does, and takes the same lock. A provider that the daemon leaves
-alone after a failure is asked again. Exit status 0: all answered; 1: one failed.
+Asks as the daemon's own tick does, and takes the same lock to write. A provider that the daemon
+leaves alone after a failure is asked again. Exit status 0: all answered; 1: one failed.
 """
 _EXPORT = """examples:
   carbonsched intensity export -S 2026-10-01 -E 2026-11-01 > october.csv

@@ -124,8 +124,7 @@ def history(options: argparse.Namespace, site: Opened) -> int:
 
 def fetch(options: argparse.Namespace, site: Opened) -> int:
     """Fetch, print what came of it, and say by the exit status whether all answered."""
-    with site.intensity.lock.held():
-        fetched = site.intensity.fetch.each()
+    fetched = site.intensity.fetch.each()
     now = site.intensity.clock.now()
     if options.json:
         show_json({"now": now, "fetched": [asdict(one) for one in fetched]})

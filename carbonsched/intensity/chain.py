@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar
 
 from carbonsched.errors import ProviderError
-from carbonsched.intensity.http.silence import RateLimitedError
+from carbonsched.intensity.http.silence import PacedError, RateLimitedError
 from carbonsched.intensity.periods import uncovered
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.ports import Clock, IntensityProvider
@@ -75,6 +75,7 @@ class Chain:
         self._clock = clock
         self._back_off = back_off or BackOff()
         self._failures: dict[tuple[int, Operation], Failure] = {}
+        self._paced: dict[Operation, dict[str, str]] = {"actual": {}, "forecast": {}}
 
     @property
     def zone(self) -> str:
@@ -96,6 +97,10 @@ class Chain:
         """The failures as lines for people, such as ``neso: timed out after 10 s``."""
         return tuple(dict.fromkeys(failure.text for failure in self.failures))
 
+    def paced(self, operation: Operation) -> Mapping[str, str]:
+        """The provider whose turn had not come at the last attempt, if any, and why as a line."""
+        return self._paced[operation]
+
     def actuals(
         self, start_at: int, end_at: int, *, settle_lag_s: int = 0
     ) -> tuple[IntensitySeries, ...]:
@@ -103,15 +108,18 @@ class Chain:
 
         A later provider is asked only where earlier ones left a gap in what they have had
         ``settle_lag_s`` to deliver. A provider that fails has an empty series and a failure, so
-        that positions keep their meaning for :func:`carbonsched.intensity.resolve.resolve`.
+        that positions keep their meaning for :func:`carbonsched.intensity.resolve.resolve`. Behind
+        one whose turn has not come nobody is asked: it is well, and will answer soon.
         """
         now = self._clock.now()
+        self._paced["actual"] = {}
         due_at = min(end_at, now - settle_lag_s)
         series: list[IntensitySeries] = []
         known: list[Point] = []
         for index, provider in enumerate(self._providers):
             told = None
-            if index == 0 or uncovered(known, start_at, due_at):
+            ask = index == 0 or uncovered(known, start_at, due_at)
+            if ask and not self._paced["actual"]:
                 told = self._ask(index, "actual", partial(provider.actual, start_at, end_at))
             if told is None:
                 told = IntensitySeries(info=provider.info, fetched_at=now, points=())
@@ -122,19 +130,23 @@ class Chain:
     def forecast(self, now: int | None = None) -> Forecast | None:
         """The first provider's latest forecast that reaches beyond now; its info says whose.
 
-        ``None`` where no provider has one, or those that do have failed.
+        ``None`` where no provider has one, those that do have failed, or the turn of one has not
+        come: what it told a short while ago is better than another's word.
         """
+        self._paced["forecast"] = {}
         at = self._clock.now() if now is None else now
         for index, provider in enumerate(self._providers):
             forecast = self._ask(index, "forecast", partial(provider.forecast, at))
             if forecast is not None and (forecast.ends_at or 0) > at:
                 return forecast
+            if self._paced["forecast"]:
+                return None
         return None
 
     def _ask(
         self, index: int, operation: Operation, question: Callable[[], _Answer]
     ) -> _Answer | None:
-        """The answer, or ``None`` from a provider that fails or is being left alone."""
+        """The answer; ``None`` where a provider fails, is left alone, or its turn has not come."""
         key = (index, operation)
         now = self._clock.now()
         earlier = self._failures.get(key)
@@ -142,6 +154,9 @@ class Chain:
             return None
         try:
             answer = question()
+        except PacedError as error:
+            self._paced[operation][self._name(index)] = str(error)
+            return None
         except ProviderError as error:
             self._failures[key] = self._failure(index, operation, error, earlier)
             return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -13,6 +14,7 @@ from carbonsched.ledger import Ledger
 from carbonsched.model.intensity import Forecast
 from carbonsched.ports import Clock
 from carbonsched.services.reopen import KeepActuals
+from carbonsched.services.ticks import Writer
 
 OVERLAP_S = 48 * 3600
 """How far back each fetch asks again: providers revise the last day or two."""
@@ -35,7 +37,8 @@ class OwnForecaster(Protocol):
 class Fetched:
     """What one provider answered to one question; ``why`` says what kept it from answering.
 
-    ``idle`` is a provider that had nothing, or was not asked because better ones had told all.
+    ``idle`` is a provider that had nothing, whose turn has not come, or that was not asked because
+    better ones had told all.
     """
 
     zone: str
@@ -51,6 +54,7 @@ class FetchIntensity:
     """Asks each zone's chain for what is known and what is expected, and keeps both as told.
 
     ``rankings`` are chains for comparing hours only. Nothing but their forecasts is asked for.
+    ``writer`` is held to keep what was told, never while a provider is asked.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class FetchIntensity:
         settle_lag_s: int,
         *,
         keeper: KeepActuals,
+        writer: Writer,
         rankings: Mapping[str, Chain] | None = None,
         own: OwnForecaster | None = None,
     ) -> None:
@@ -71,7 +76,10 @@ class FetchIntensity:
         self._settle_lag_s = settle_lag_s
         self._keeper = keeper
         self._own = own
+        self._writer = writer
         self._deep_at: dict[str, int] = {}
+        self._waiting: dict[str, None] = {}  # in the order in which they began to wait
+        self._one_at_a_time = threading.Lock()
 
     def run(self) -> str:
         """Fetch every zone; one that fails does not keep the others from being fetched.
@@ -79,47 +87,62 @@ class FetchIntensity:
         Raises:
             ProviderUnavailableError: the providers that failed, once all have been asked.
         """
-        fetched = self.each()
-        problems = dict.fromkeys(
-            f"zone {one.zone}: {one.why}" for one in fetched if one.status == "failed"
-        )
-        if problems:
-            raise ProviderUnavailableError("; ".join(problems))
-        points = sum(one.new for one in fetched if one.what == "actual")
-        forecasts = sum(one.new for one in fetched if one.what in {"forecast", "ranking"})
-        own = sum(one.new for one in fetched if one.what == "own")
-        told = f"{points} new values, {forecasts} new forecasts"
-        return f"{told}, {own} of our own" if own else told
+        return _summary(self.each())
+
+    def catch_up(self) -> str:
+        """Fetch the zones of which a provider's turn had not come; cheap where there are none.
+
+        Raises:
+            ProviderUnavailableError: as :meth:`run`.
+        """
+        return _summary(self._each(others=()))
 
     def each(self) -> list[Fetched]:
         """Fetch every zone, and say what came of each question to each provider."""
-        fetched: list[Fetched] = []
-        for zone, chain in self._chains.items():
-            fetched += self._actuals(chain)
-            fetched += self._forecast(chain, "forecast")
-            if zone in self._rankings:
-                fetched += self._forecast(self._rankings[zone], "ranking")
-            fetched += self._made_here(zone)
+        return self._each(others=self._chains)
+
+    def _each(self, others: Iterable[str]) -> list[Fetched]:
+        """Those first that have waited for their turn, the longest first, then the others."""
+        with self._one_at_a_time:
+            zones = dict.fromkeys([*self._waiting, *others])
+            return [one for zone in zones for one in self._zone(zone)]
+
+    def _zone(self, zone: str) -> list[Fetched]:
+        chain, ranking = self._chains[zone], self._rankings.get(zone)
+        fetched = [*self._actuals(chain), *self._forecast(chain, "forecast")]
+        if ranking is not None:
+            fetched += self._forecast(ranking, "ranking")
+        fetched += self._made_here(zone)
+        paced = chain.paced("actual") or chain.paced("forecast")
+        if paced or (ranking is not None and ranking.paced("forecast")):
+            self._waiting.setdefault(zone)
+        else:
+            self._waiting.pop(zone, None)
         return fetched
 
     def _actuals(self, chain: Chain) -> list[Fetched]:
         now = self._clock.now()
         told = chain.actuals(self._since(chain.zone, now), now, settle_lag_s=self._settle_lag_s)
         failed = _failures(chain, "actual")
-        if failed and self._deep_at[chain.zone] == now:
-            self._deep_at[chain.zone] = now - DEEP_EVERY_S + DEEP_AGAIN_S
+        if self._deep_at[chain.zone] == now:
+            if chain.paced("actual"):
+                del self._deep_at[chain.zone]
+            elif failed:
+                self._deep_at[chain.zone] = now - DEEP_EVERY_S + DEEP_AGAIN_S
         answers = []
         for series in told:
             name = series.info.provider
             if name in failed and not series.points:
                 answers.append(_failed(chain.zone, "actual", failed[name]))
                 continue
-            new = self._keeper.keep(series)
+            with self._writer():
+                new = self._keeper.keep(series)
             count = len(series.points)
             answers.append(
                 Fetched(
                     zone=chain.zone, provider=name, what="actual",
                     status="ok" if count else "idle", values=count, new=new,
+                    why=chain.paced("actual").get(name, ""),
                 )
             )  # fmt: skip
         return answers
@@ -142,9 +165,12 @@ class FetchIntensity:
         for info in chain.infos:
             if info.provider in failed:
                 continue
-            answer = Fetched(zone=chain.zone, provider=info.provider, what=what, status="idle")
+            why = chain.paced("forecast").get(info.provider, "")
+            answer = Fetched(
+                zone=chain.zone, provider=info.provider, what=what, status="idle", why=why
+            )
             if forecast is not None and forecast.info.provider == info.provider:
-                new = int(self._ledger.archive.add_forecast(forecast, now))
+                new = int(self._keep(forecast, now))
                 answer = replace(answer, status="ok", values=len(forecast.points), new=new)
             answers.append(answer)
         return answers
@@ -165,11 +191,29 @@ class FetchIntensity:
         if made is None:
             return []
         forecast, inputs = made
-        new = self._ledger.archive.add_forecast(forecast, now, inputs)
+        new = self._keep(forecast, now, inputs)
         return [
             Fetched(zone=zone, provider=forecast.info.provider, what="own", status="ok",
                     values=len(forecast.points), new=int(new), why=inputs)
         ]  # fmt: skip
+
+    def _keep(self, forecast: Forecast, now: int, note: str = "") -> bool:
+        with self._writer():
+            return self._ledger.archive.add_forecast(forecast, now, note)
+
+
+def _summary(fetched: list[Fetched]) -> str:
+    """What was new, in words; ``ProviderUnavailableError`` where some failed."""
+    problems = dict.fromkeys(
+        f"zone {one.zone}: {one.why}" for one in fetched if one.status == "failed"
+    )
+    if problems:
+        raise ProviderUnavailableError("; ".join(problems))
+    points = sum(one.new for one in fetched if one.what == "actual")
+    forecasts = sum(one.new for one in fetched if one.what in {"forecast", "ranking"})
+    own = sum(one.new for one in fetched if one.what == "own")
+    told = f"{points} new values, {forecasts} new forecasts"
+    return f"{told}, {own} of our own" if own else told
 
 
 def _failures(chain: Chain, operation: str) -> dict[str, Failure]:

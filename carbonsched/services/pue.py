@@ -14,6 +14,7 @@ from carbonsched.ledger import Ledger
 from carbonsched.ledger.pues import PueTable
 from carbonsched.model.pue import PuePoint
 from carbonsched.ports import Clock, Pue, PueReader, PueValue
+from carbonsched.services.ticks import Writer
 from carbonsched.units import PPM
 
 LONGEST_S = 31 * 86_400
@@ -188,8 +189,11 @@ class KnownPue:
 class FetchPue:
     """Asks each cluster's file or service for what is new, and archives it as told."""
 
-    def __init__(self, readers: Mapping[str, PueReader], ledger: Ledger, clock: Clock) -> None:
-        """The readers by cluster."""
+    def __init__(
+        self, readers: Mapping[str, PueReader], ledger: Ledger, clock: Clock, writer: Writer
+    ) -> None:
+        """The readers by cluster; ``writer`` is held to archive, never while one is asked."""
+        self._writer = writer
         self._readers = readers
         self._ledger = ledger
         self._clock = clock
@@ -222,7 +226,8 @@ class FetchPue:
             end_at = min(start_at + reader.most_s, now)
             told = reader.read(start_at, end_at)
             told_any += len(told.points)
-            fresh += self._ledger.pues.add(cluster, told.points, now)
+            with self._writer():
+                fresh += self._ledger.pues.add(cluster, told.points, now)
             if told.fault is not None:
                 problems.append(f"PUE of cluster {cluster}: {told.fault}")
             start_at = end_at

@@ -6,8 +6,8 @@ import fcntl
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from carbonsched.errors import CarbonschedError, LedgerError, RequestError
 from carbonsched.ports import Clock
 
 LOCK_WAIT_S = 60.0
+Writer = Callable[[], AbstractContextManager[None]]
+"""Holds the lock of the one writer, for works that ask services first and write then."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -73,14 +75,23 @@ class WriterLock:
 
 
 class Ticks:
-    """The ticks by name, each a function that does its work once and says what it did."""
+    """The ticks by name, each a function that does its work once and says what it did.
+
+    Those that ``fetch`` wait for services that nobody here controls, so they take the writer's lock
+    themselves, and only to write; all others hold it while they run.
+    """
 
     def __init__(
-        self, works: Mapping[str, Callable[[], str]], lock: WriterLock, clock: Clock
+        self,
+        works: Mapping[str, Callable[[], str]],
+        lock: WriterLock,
+        clock: Clock,
+        fetch: Collection[str] = (),
     ) -> None:
         self._works = works
         self._lock = lock
         self._clock = clock
+        self.fetch = frozenset(fetch)
         self._outcomes: dict[str, Outcome] = {}
 
     def run_now(self, name: str) -> str:
@@ -92,7 +103,7 @@ class Ticks:
         if name not in self._works:
             known = ", ".join(self._works)
             raise RequestError(f"tick {name!r} has nothing to do on this site; it has: {known}")
-        with self._lock.held():
+        with nullcontext() if name in self.fetch else self._lock.held():
             return self._works[name]()
 
     def run(self, name: str) -> None:

@@ -18,6 +18,10 @@ class RateLimitedError(ProviderUnavailableError):
         self.wait_s = wait_s
 
 
+class PacedError(ProviderUnavailableError):
+    """The service is well, but its turn has not come: we keep its limit ourselves."""
+
+
 class Silence:
     """Until when one service is not asked; one object for all zones that use the service."""
 

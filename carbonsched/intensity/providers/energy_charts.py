@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from carbonsched.errors import ProviderMalformedError, ProviderRefusedError
 from carbonsched.intensity.http.fetch import Fetcher, RefusedStatusError
-from carbonsched.intensity.http.silence import RateLimitedError, Silence
+from carbonsched.intensity.http.silence import PacedError, Silence
 from carbonsched.intensity.providers.rows import clean, known, left_out, mg_or_none, spans, written
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 
@@ -27,6 +27,11 @@ BASE_URL = "https://api.energy-charts.info"
 STEPS_S = (900, 1800, 3600)
 MAX_CALL_S = 180 * 86_400
 FRESH_S = 900
+PAST_FRESH_S = 3600
+"""Days before today change little: with today's answer shared, a country costs five requests an
+hour, so that the service's two a minute do for 24 countries."""
+TODAY_WITHIN_S = 36 * 3600
+"""A country's today begins less than this before now, wherever its midnight is."""
 BURST = 4
 REFILL_S = 30
 _DAY_S = 86_400
@@ -43,14 +48,13 @@ class Pace(Silence):
         self._asked: list[int] = []
 
     def check(self, name: str) -> None:
-        """Count a request that is about to be made; ``RateLimitedError`` where it is too early."""
+        """Count a request that is about to be made; ``PacedError`` where it is too early."""
         super().check(name)
         now = self.now()
         # Those after now are from before the clock was set back, and bind nobody.
         self._asked = [at for at in self._asked if now - BURST * REFILL_S < at <= now]
         if len(self._asked) >= BURST:
-            wait_s = min(self._asked) + BURST * REFILL_S - now
-            raise RateLimitedError(f"{name}: not asked more than twice a minute", wait_s)
+            raise PacedError(f"{name}: not asked more than twice a minute")
         self._asked.append(now)
 
 
@@ -106,27 +110,36 @@ class EnergyChartsProvider:
         return self._info
 
     def actual(self, start_at: int, end_at: int) -> IntensitySeries:
-        """The measured periods that touch the interval and are over; one call for 180 days."""
+        """The measured periods that touch the interval and are over; one call for 180 days.
+
+        Today's come with the answer that has the forecast, and go before older answers.
+        """
         now = self._clock.now()
-        points: list[Point] = []
         until_at = min(end_at, now)
+        today: list[Point] = []
+        if max(start_at, now - TODAY_WITHIN_S) < until_at:
+            today = self._points("co2eq", {}, FRESH_S)
+        today_at = min((point.start_at for point in today), default=until_at)
+        past: list[Point] = []
         for from_at, to_at in spans(start_at, until_at, step_s=_DAY_S, most_s=MAX_CALL_S):
-            points += self._points("co2eq", {"start": written(from_at), "end": written(to_at)})
+            window = {"start": written(from_at), "end": written(to_at)}
+            past += self._points("co2eq", window, PAST_FRESH_S)
+        points = [*(point for point in past if point.start_at < today_at), *today]
         told = clean(_NAME, known(points, start_at, end_at, now))
         return IntensitySeries(info=self._info, fetched_at=now, points=told)
 
     def forecast(self, now: int) -> Forecast | None:
         """What is expected from now on; ``None`` where the service expects nothing."""
-        points = self._points("co2eq_forecast", {})
+        points = self._points("co2eq_forecast", {}, FRESH_S)
         told = clean(_NAME, [point for point in points if point.end_at > now])
         return Forecast(info=self._info, issued_at=now, points=told) if told else None
 
     def _points(
-        self, column: Literal["co2eq", "co2eq_forecast"], window: dict[str, str]
+        self, column: Literal["co2eq", "co2eq_forecast"], window: dict[str, str], fresh_s: int
     ) -> list[Point]:
         params = {"country": self._country, **window}
         try:
-            document = self._fetcher.json(self._url, params, fresh_s=FRESH_S)
+            document = self._fetcher.json(self._url, params, fresh_s=fresh_s)
         except RefusedStatusError as error:
             if error.status != 404:
                 raise

@@ -6,12 +6,12 @@ import pytest
 
 from carbonsched.errors import ProviderRefusedError, ProviderUnavailableError
 from carbonsched.intensity.chain import BackOff, Chain
-from carbonsched.intensity.http.silence import RateLimitedError
+from carbonsched.intensity.http.silence import PacedError, RateLimitedError
 from carbonsched.intensity.providers.files import FileProvider
 from carbonsched.intensity.providers.neso import NesoProvider
 from carbonsched.intensity.providers.static import StaticProvider
 from carbonsched.intensity.records import Issue, Record
-from carbonsched.model.intensity import Point, SeriesInfo
+from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 
 HOUR = 3600
 
@@ -208,3 +208,51 @@ def test_a_live_service_that_hangs_falls_back_visibly(twin, static, clock):
     assert series[1].info.static
     assert chain.problems == ("neso: timed out after 0.3 s",)
     assert chain.forecast() is None
+
+
+class Paced:
+    """A service that is well, and whose turn has come or has not."""
+
+    def __init__(self, clock):
+        self.info = SeriesInfo(provider="paced", zone="X")
+        self.clock, self.turn = clock, False
+
+    def _take(self):
+        if not self.turn:
+            raise PacedError("paced: not asked more than twice a minute")
+
+    def actual(self, start_at, end_at):
+        self._take()
+        return IntensitySeries(
+            info=self.info, fetched_at=self.clock.at, points=(Point(start_at, end_at, 5),)
+        )
+
+    def forecast(self, now):
+        self._take()
+        return Forecast(info=self.info, issued_at=now, points=(Point(now, now + HOUR, 5),))
+
+
+def test_a_turn_that_has_not_come_is_no_failure_and_nobody_else_is_asked(clock, file, source):
+    paced = Paced(clock)
+    chain = Chain("X", [paced, file], clock)
+    first, second = chain.actuals(clock.at - HOUR, clock.at)
+    assert (first.points, second.points) == ((), ())
+    assert chain.forecast() is None
+    assert source.reads == 0
+    assert chain.failures == ()
+    why = {"paced": "paced: not asked more than twice a minute"}
+    assert (chain.paced("actual"), chain.paced("forecast")) == (why, why)
+    paced.turn = True
+    assert chain.forecast().info.provider == "paced"
+    first, _ = chain.actuals(clock.at - HOUR, clock.at)
+    assert len(first.points) == 1
+    assert (chain.paced("actual"), chain.paced("forecast")) == ({}, {})
+
+
+def test_behind_one_that_failed_a_turn_is_awaited_too(clock, file, source):
+    source.error = ProviderUnavailableError("file: no disk")
+    paced = Paced(clock)
+    chain = Chain("X", [file, paced], clock)
+    assert chain.forecast() is None
+    assert [failure.provider for failure in chain.failures] == ["file"]
+    assert "paced" in chain.paced("forecast")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
+
 import pytest
 
 from carbonsched.errors import ProviderRefusedError, ProviderUnavailableError
 from carbonsched.intensity.chain import Chain
+from carbonsched.intensity.http.silence import PacedError
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.services.fetch import DEEP_AGAIN_S, DEEP_EVERY_S, DEEP_S, FetchIntensity
 from carbonsched.services.reopen import KeepActuals
@@ -45,7 +48,7 @@ def zones(site):
 def fetch(site, zones):
     chains = {zone: Chain(zone, [provider], site.clock) for zone, provider in zones.items()}
     keeper = KeepActuals(site.clusters, site.ledger, site.clock)
-    return FetchIntensity(chains, site.ledger, site.clock, HOUR, keeper=keeper)
+    return FetchIntensity(chains, site.ledger, site.clock, HOUR, keeper=keeper, writer=nullcontext)
 
 
 def test_every_zone_is_fetched_and_nothing_twice(site, fetch):
@@ -88,6 +91,46 @@ def test_a_provider_that_recovers_is_well_again(site, fetch, zones):
     assert fetch.run().startswith("914 new values"), "the last weeks, and the hour that is over"
 
 
+def test_a_turn_that_has_not_come_is_waited_for_and_the_last_weeks_are_asked_for_then(
+    site, fetch, zones
+):
+    early = PacedError("grid: not asked more than twice a minute")
+    zones["FR"].actual_error = zones["FR"].forecast_error = early
+    found = [one for one in fetch.each() if one.zone == "FR"]
+    assert {(one.status, one.why) for one in found} == {("idle", str(early))}
+    zones["FR"].actual_error = zones["FR"].forecast_error = None
+    zones["DE"].actual_error = AssertionError("it had its turn")
+    assert fetch.catch_up() == "960 new values, 1 new forecasts"
+    assert fetch.catch_up() == "0 new values, 0 new forecasts"
+
+
+def test_the_writer_is_held_to_keep_and_never_to_ask(site, zones):
+    held = []
+
+    @contextmanager
+    def writer():
+        held.append("held")
+        yield
+        held.append("let go")
+
+    def asks(question):
+        def ask(*period):
+            assert held.count("held") == held.count("let go")
+            return question(*period)
+
+        return ask
+
+    provider = zones["DE"]
+    provider.actual, provider.forecast = asks(provider.actual), asks(provider.forecast)
+    keeper = KeepActuals(site.clusters, site.ledger, site.clock)
+    fetch = FetchIntensity(
+        {"DE": Chain("DE", [provider], site.clock)},
+        site.ledger, site.clock, HOUR, keeper=keeper, writer=writer, own=Own(),
+    )  # fmt: skip
+    assert fetch.run() == "960 new values, 1 new forecasts, 1 of our own"
+    assert held == ["held", "let go"] * 3
+
+
 def test_a_revision_is_told_as_new_and_counts(site, fetch, zones):
     fetch.run()
     zones["GB"].value = 310_000
@@ -118,7 +161,7 @@ def test_what_came_of_each_question_to_each_provider(site, zones):
     keeper = KeepActuals(site.clusters, site.ledger, site.clock)
     fetch = FetchIntensity(
         {"DE": Chain("DE", [zones["DE"], second], site.clock)},
-        site.ledger, site.clock, HOUR, keeper=keeper,
+        site.ledger, site.clock, HOUR, keeper=keeper, writer=nullcontext,
         rankings={"DE": Chain("DE", [marginal], site.clock)}, own=Own(),
     )  # fmt: skip
     found = [(one.provider, one.what, one.status, one.new, one.why) for one in fetch.each()]
@@ -147,7 +190,7 @@ def test_a_fault_of_our_own_forecast_keeps_nothing_else_from_being_fetched(site,
     keeper = KeepActuals(site.clusters, site.ledger, site.clock)
     chains = {"DE": Chain("DE", [zones["DE"]], site.clock)}
     fetch = FetchIntensity(
-        chains, site.ledger, site.clock, HOUR, keeper=keeper, own=BrokenOwn()
+        chains, site.ledger, site.clock, HOUR, keeper=keeper, writer=nullcontext, own=BrokenOwn()
     )  # fmt: skip
     with pytest.raises(ProviderUnavailableError, match="our own forecast: singular matrix"):
         fetch.run()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import date, datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -53,7 +54,7 @@ def archived(site):
 @pytest.fixture
 def fetched(site):
     reader = Told()
-    return reader, FetchPue({"lab": reader}, site.ledger, site.clock)
+    return reader, FetchPue({"lab": reader}, site.ledger, site.clock, nullcontext)
 
 
 def test_a_constant_is_the_same_always():
@@ -217,7 +218,7 @@ def test_one_that_fails_does_not_keep_the_others_from_being_fetched(site):
     broken, well = Told(), Told()
     broken.error = ProviderUnavailableError("away")
     with pytest.raises(ProviderUnavailableError, match="cluster lab: away"):
-        FetchPue({"lab": broken, "north": well}, site.ledger, site.clock).run()
+        FetchPue({"lab": broken, "north": well}, site.ledger, site.clock, nullcontext).run()
     assert site.ledger.pues.latest("north", site.clock.at) is not None
 
 

@@ -140,6 +140,16 @@ def test_a_tick_waits_for_another_process(path, holder, site, caplog):
     assert ticks.health()["status"] == "ok"
 
 
+def test_a_tick_that_fetches_runs_while_another_process_writes(path, holder, site):
+    lock = WriterLock(path, wait_s=0.2)
+    works = {"intensity": Work("told"), "plan": Work("done")}
+    ticks = Ticks(works, lock, site.clock, fetch=["intensity"])
+    assert ticks.run_now("intensity") == "told"
+    with pytest.raises(LedgerError, match="held by another"):
+        ticks.run_now("plan")
+    holder.stdin.close()
+
+
 def test_it_may_be_held_twice_by_one_thread_and_by_one_thread_at_a_time(path):
     lock, inside, most = WriterLock(path), [], []
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 
 import pytest
 from fault_suite import KEY, FaultSuite
 from twin import Answer
+from twin.electricity_maps import PLACE, ElectricityMaps, instant, row, value
 
 from carbonsched.errors import (
     ProviderError,
@@ -19,68 +19,10 @@ from carbonsched.intensity.providers.electricity_maps import ElectricityMapsProv
 HOUR = 3600
 DAY = 86_400
 SIX = 1795197600  # 2026-11-20T18:00Z
-PLACE = "DK-DK2"
 NO_PLAN = {
     "error": "Request unauthorized for zoneKey=DK-DK2,requestType=past,dataType=carbon-intensity.",
     "message": "You do not have access to this specific endpoint for this specific zone.",
 }
-
-
-def written(at):
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def instant(text):
-    return int(datetime.fromisoformat(text).timestamp())
-
-
-def value(at):
-    return 60 + at // HOUR % 41
-
-
-def row(at, **changes):
-    told = {
-        "zone": PLACE,
-        "carbonIntensity": value(at),
-        "datetime": written(at),
-        "updatedAt": "2026-11-20T17:43:00.000Z",
-        "createdAt": "2026-11-16T19:44:00.000Z",
-        "emissionFactorType": "lifecycle",
-        "flowTraced": True,
-        "isEstimated": at >= SIX - 2 * HOUR,
-        "estimationMethod": "FORECASTS_HIERARCHY" if at >= SIX - 2 * HOUR else None,
-    }
-    return told | changes
-
-
-class Service:
-    """Electricity Maps, as its reference pages and recorded answers show it."""
-
-    def __init__(self, twin, clock):
-        self.clock = clock
-        self.updated = "2026-11-20T18:20:03.111Z"
-        twin.serve("/v4/carbon-intensity/history", self.history)
-        twin.serve("/v4/carbon-intensity/past-range", self.past)
-        twin.serve("/v4/carbon-intensity/forecast", self.forecast)
-
-    def history(self, _request):
-        last = self.clock.at // HOUR * HOUR
-        rows = [row(at) for at in range(last - 23 * HOUR, last + 1, HOUR)]
-        return {"zone": PLACE, "temporalGranularity": "hourly", "history": rows}
-
-    def past(self, request):
-        start, end = instant(request.one("start")), instant(request.one("end"))
-        if end - start > 10 * DAY:
-            return Answer({"status": "error", "message": "at most 10 days"}, 400)
-        rows = [row(at) for at in range(start, end, HOUR)]
-        return {"temporalGranularity": "hourly", "data": rows}
-
-    def forecast(self, request):
-        first = self.clock.at // HOUR * HOUR
-        hours = range(first, first + (int(request.one("horizonHours")) + 1) * HOUR, HOUR)
-        rows = [{"carbonIntensity": value(at), "datetime": written(at)} for at in hours]
-        top = {"updatedAt": self.updated, "temporalGranularity": "hourly"}
-        return {"zone": PLACE, "forecast": rows} | top
 
 
 def made(twin, clock, timeout_s=5.0, **more):
@@ -91,7 +33,7 @@ def made(twin, clock, timeout_s=5.0, **more):
 
 @pytest.fixture
 def maps(service, clock):
-    Service(service, clock)
+    ElectricityMaps(service, clock)
     return made(service, clock)
 
 
@@ -103,7 +45,7 @@ class TestFaults(FaultSuite):
         return made(twin, clock, timeout_s)
 
     def serve(self, twin, clock):
-        Service(twin, clock)
+        ElectricityMaps(twin, clock)
 
     def rows(self, document):
         return document.get("history") or document.get("forecast")
@@ -189,7 +131,7 @@ def test_the_future_is_not_asked(maps, service, clock):
 
 def test_the_hour_the_clocks_go_back_is_two_hours(service, clock):
     clock.at = instant("2026-10-25T12:00Z")
-    Service(service, clock)
+    ElectricityMaps(service, clock)
     told = made(service, clock).actual(instant("2026-10-24T22:00Z"), instant("2026-10-25T04:00Z"))
     assert len(told.points) == 6
     assert told.steps.mean(told.points[0].start_at, told.points[-1].end_at) is not None
@@ -217,7 +159,7 @@ def test_the_forecast_is_of_three_days_and_issued_when_updated(maps, service, cl
 
 @pytest.mark.parametrize("updated", [None, 7, "soon", "2026-11-20T18:20:03", "2026-11-21T00:00Z"])
 def test_without_a_usable_update_it_is_issued_when_fetched(service, clock, updated):
-    Service(service, clock).updated = updated
+    ElectricityMaps(service, clock).updated = updated
     assert made(service, clock).forecast(clock.at).issued_at == clock.at
 
 

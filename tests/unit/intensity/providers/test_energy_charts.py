@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -10,10 +11,11 @@ import pytest
 from fault_suite import FaultSuite
 from hypothesis import given
 from hypothesis import strategies as st
-from twin import Answer
+from twin.energy_charts import EnergyCharts
 
 from carbonsched.errors import ProviderError, ProviderMalformedError, ProviderRefusedError
-from carbonsched.intensity.http.silence import RateLimitedError
+from carbonsched.intensity.chain import Chain
+from carbonsched.intensity.http.silence import PacedError
 from carbonsched.intensity.periods import without_contradictions
 from carbonsched.intensity.providers.energy_charts import (
     EnergyChartsProvider,
@@ -21,7 +23,11 @@ from carbonsched.intensity.providers.energy_charts import (
     read_arrays,
     shared_fetcher,
 )
+from carbonsched.ledger import Ledger
 from carbonsched.model.intensity import Point, StepSeries
+from carbonsched.services.fetch import FetchIntensity
+from carbonsched.services.managed import Clusters
+from carbonsched.services.reopen import KeepActuals
 
 STEP = 900
 HOUR = 3600
@@ -31,55 +37,14 @@ NOON = 1795176000  # 2026-11-20T12:00Z
 ARRAYS = ("unix_seconds", "co2eq", "co2eq_forecast")
 
 
-class EnergyCharts:
-    """The service: measured until an hour ago, expected until tomorrow's end, nulls at the end."""
-
-    def __init__(self, twin, clock, step_s=STEP):
-        self.clock = clock
-        self.step_s = step_s
-        self.lag_s = HOUR
-        self.deprecated = False
-        twin.serve("/co2eq", self.answer)
-
-    def answer(self, request):
-        country = request.one("country")
-        if country not in {"de", "dk", "fr", "at", "nl"}:
-            said = f"'{country}' is not the code for an available country"
-            return Answer(said, 400, content_type="text/plain")
-        midnight = datetime.fromtimestamp(self.clock.at, BERLIN).replace(hour=0, minute=0, second=0)
-        today = int(midnight.timestamp())
-        start, end = (self.instant(request.one(name)) for name in ("start", "end"))
-        start, end = start or today, min(end or today + 2 * DAY, today + 2 * DAY)
-        times = range(start, end, self.step_s)
-        if not times:
-            return Answer({"detail": "no content available"}, 404)
-        known = self.clock.at - self.lag_s - self.step_s
-        last = times[-1] - HOUR  # trailing nulls in both
-        return {
-            "unix_seconds": list(times),
-            "co2eq": [self.value(at) if at <= known else None for at in times],
-            "co2eq_forecast": [self.value(at) + 7 if known < at <= last else None for at in times],
-            "deprecated": self.deprecated,
-        }
-
-    @staticmethod
-    def instant(text):
-        return None if text is None else int(datetime.fromisoformat(text).timestamp())
-
-    def value(self, at):
-        return 200.5 + at // self.step_s % 91
-
-
 @pytest.fixture
 def well(service, clock):
     return EnergyCharts(service, clock)
 
 
 def make(service, clock, country="de", **more):
-    given = {"basis": "production", "scope": "lifecycle", "timeout_s": 5} | more
-    return EnergyChartsProvider(
-        zone="DE", clock=clock, country=country, base_url=service.url, **given
-    )
+    given = {"zone": "DE", "basis": "production", "scope": "lifecycle", "timeout_s": 5} | more
+    return EnergyChartsProvider(clock=clock, country=country, base_url=service.url, **given)
 
 
 class TestFaults(FaultSuite):
@@ -141,9 +106,26 @@ def test_measured_and_expected_rows_are_never_mixed(service, well, clock):
         == int(well.value(forecast.points[-1].start_at) * 1000) + 7000
     )
     assert 27 * HOUR < forecast.ends_at - clock.at < 28 * HOUR  # tomorrow's end less the nulls
-    (past, ahead) = service.requests
+    (today, past) = service.requests  # the forecast came with today
+    assert today.query == {"country": ["de"]}
     assert (past.one("start"), past.one("end")) == ("2026-11-20T00:00Z", "2026-11-21T00:00Z")
-    assert ahead.query == {"country": ["de"]}
+
+
+def test_today_goes_before_an_older_answer_about_it(service, well, clock):
+    provider = make(service, clock)
+    provider.actual(clock.at - 48 * HOUR, clock.at)
+    clock.at += 1200  # the answer about days before today is still fresh, that about today is not
+    revised = clock.at - 3 * HOUR
+    service.alter = lambda document: (
+        document | {"co2eq": [value and value + 9 for value in document["co2eq"]]}
+    )
+    told = provider.actual(clock.at - 48 * HOUR, clock.at)
+    assert len(service.requests) == 3
+    at = {point.start_at: point.mg_per_kwh for point in told.points}
+    assert at[revised - revised % STEP] == (well.value(revised) + 9) * 1000
+    old = clock.at - 40 * HOUR
+    assert at[old - old % STEP] == well.value(old) * 1000
+    assert told.points[-1].end_at == clock.at - clock.at % STEP - HOUR
 
 
 def test_a_country_in_hours_has_hours(service, clock):
@@ -210,6 +192,34 @@ def test_an_answer_of_another_shape_is_not_kept(service, well, clock):
     assert provider.forecast(clock.at) is not None
 
 
+def test_two_requests_a_minute_do_for_twenty_countries(service, clock, tmp_path):
+    """As the daemon fetches, for six hours: all every five minutes, each minute who had to wait."""
+    names = [f"c{n}" for n in range(20)]
+    EnergyCharts(service, clock, countries=names)
+    shared = shared_fetcher(clock=clock, timeout_s=5)
+    chains = {
+        name: Chain(name, [make(service, clock, name, zone=name, fetcher=shared)], clock)
+        for name in names
+    }
+    infos = {name: chain.infos[0] for name, chain in chains.items()}
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        keeper = KeepActuals(Clusters([]), ledger, clock)
+        fetch = FetchIntensity(
+            chains, ledger, clock, HOUR, keeper=keeper, writer=contextlib.nullcontext
+        )
+        first = clock.at
+        while clock.at < first + 6 * HOUR:
+            fetch.run() if clock.at % 300 == 0 else fetch.catch_up()
+            if clock.at >= first + HOUR:
+                for name in names:
+                    (known,) = ledger.archive.actuals(name, clock.at - DAY, clock.at)
+                    assert clock.at - known.points[-1].end_at <= HOUR + 45 * 60
+                    issue = ledger.archive.issues.latest([infos[name]], clock.at, clock.at)
+                    assert clock.at - issue.forecast.issued_at <= 45 * 60
+            clock.at += 60
+    assert len(service.requests) <= 6 * 120 + 4
+
+
 def test_zones_keep_the_service_s_limit_together(service, well, clock):
     shared = shared_fetcher(clock=clock, timeout_s=5)
     zones = [
@@ -217,7 +227,7 @@ def test_zones_keep_the_service_s_limit_together(service, well, clock):
     ]
     for zone in zones[:4]:
         assert zone.forecast(clock.at) is not None
-    with pytest.raises(RateLimitedError, match="not asked more than twice a minute"):
+    with pytest.raises(PacedError, match="not asked more than twice a minute"):
         zones[4].forecast(clock.at)
     assert len(service.requests) == 4
     clock.at += 300
@@ -240,7 +250,7 @@ def test_the_pace_never_exceeds_the_limit(waits):
         clock.at += wait_s
         if wait_s < 0:
             asked.clear()  # a clock set back starts the count anew
-        with contextlib.suppress(RateLimitedError):
+        with contextlib.suppress(PacedError):
             pace.check("energy-charts")
             asked.append(clock.at)
         assert sum(clock.at - 120 < at <= clock.at for at in asked) <= 4
