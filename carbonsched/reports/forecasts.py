@@ -15,6 +15,7 @@ LEGEND = (
     "in 80 %: hours within the 80 % interval. 1 h % to 24 h %: extra grams of a job",
     "that long, started on that day by the forecast, beside the day's best start.",
 )
+_CHART_JOB_H = 4
 _COLOURS = {
     "provider": "#8a8a8a",
     "persistence": "#c67a2e",
@@ -107,7 +108,9 @@ def _cell(value: float | None, width: int, digits: int) -> str:
 
 
 def write_chart(scored: Sequence[Scored], path: Path) -> None:
-    """MAPE by lead day, a panel for each zone and basis; one HTML file that needs no network.
+    """By lead day, for each zone and basis: MAPE, and the extra grams of a job of four hours.
+
+    One HTML file that needs no network.
 
     Raises:
         OSError: the file cannot be written.
@@ -115,29 +118,28 @@ def write_chart(scored: Sequence[Scored], path: Path) -> None:
     import plotly.graph_objects as go  # noqa: PLC0415  # slow, and only where a chart is asked for
     from plotly.subplots import make_subplots  # noqa: PLC0415
 
-    columns = min(2, len(scored))
-    lines = -(-len(scored) // columns)
-    names = [one.name for one in scored]
-    figure = make_subplots(rows=lines, cols=columns, subplot_titles=names)
-    for index, one in enumerate(scored):
+    titles = [f"{one.name}: {what}" for one in scored for what in ("error", "extra grams")]
+    figure = make_subplots(rows=len(scored), cols=2, subplot_titles=titles)
+    job = JOB_HOURS.index(_CHART_JOB_H)
+    for line, one in enumerate(scored, start=1):
         for method, colour in _COLOURS.items():
             mine = [score for score in one.scores if score.method == method]
-            figure.add_trace(
-                go.Bar(
-                    x=[f"day {score.lead_day}" for score in mine],
-                    y=[score.mape_pct for score in mine],
-                    name=method,
-                    legendgroup=method,
-                    showlegend=not index,
-                    marker_color=colour,
-                ),
-                row=index // columns + 1,
-                col=index % columns + 1,
-            )
+            days = [f"day {score.lead_day}" for score in mine]
+            shown = ([score.mape_pct for score in mine], [score.regret_pct[job] for score in mine])
+            for column, values in enumerate(shown, start=1):
+                bar = go.Bar(
+                    x=days, y=values, name=method, marker_color=colour,
+                    legendgroup=method, showlegend=line == column == 1,
+                )  # fmt: skip
+                figure.add_trace(bar, row=line, col=column)
+    figure.update_yaxes(ticksuffix=" %", rangemode="tozero")
     figure.update_layout(
-        title_text="Mean absolute error of forecasts, % of the actual intensity",
+        title_text="Forecasts beside what came: mean absolute error, and"
+        f"<br>extra grams of a job of {_CHART_JOB_H} h started by the forecast,"
+        " beside the day's best start",
         template="none",
         barmode="group",
-        height=260 * lines + 120,
+        margin_t=130,
+        height=260 * len(scored) + 160,
     )
     figure.write_html(path, include_plotlyjs=True)
