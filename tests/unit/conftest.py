@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +13,11 @@ from pathlib import Path
 import pytest
 
 from carbonsched.transport.munge import Munge
+
+# What several folders' tests stand on, such as the services' twins, is found by its bare name.
+if (_TESTS := str(Path(__file__).parents[1])) not in sys.path:
+    sys.path.append(_TESTS)
+pytest.register_assert_rewrite("twin")
 
 
 @pytest.fixture(scope="session")

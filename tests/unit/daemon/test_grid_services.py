@@ -8,20 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-
-_TESTS = str(Path(__file__).parents[2])
-if _TESTS not in sys.path:
-    sys.path.append(_TESTS)
-
-from twin import Twin  # noqa: E402  # found through the lines above
-from twin.eds import Eds  # noqa: E402
-from twin.electricity_maps import ElectricityMaps  # noqa: E402
-from twin.energy_charts import EnergyCharts  # noqa: E402
-from twin.faults import KEY  # noqa: E402
-from twin.neso import Neso  # noqa: E402
+from twin import Twin
+from twin.eds import Eds
+from twin.electricity_maps import ElectricityMaps
+from twin.energy_charts import EnergyCharts
+from twin.faults import KEY
+from twin.neso import Neso
 
 TIMEOUT_S = 3
 CSINFO = "import sys; from carbonsched.cli.csinfo import main; sys.exit(main())"

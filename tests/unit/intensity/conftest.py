@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-# The twin is no package of this folder: tests elsewhere use it too.
-_TESTS = str(Path(__file__).parents[2])
-if _TESTS not in sys.path:
-    sys.path.append(_TESTS)
-pytest.register_assert_rewrite("twin")
-
-from twin import Twin  # noqa: E402  # found through the lines above
+from twin import Twin
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "intensity"
 PERIOD_S = 1800
