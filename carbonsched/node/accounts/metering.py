@@ -120,7 +120,9 @@ class Metering:
     def _begin_anew(self, seen: Observation) -> None:
         """Take starting points only: what was used before this moment is not known."""
         begin_ns = seen.wall_ns
-        if (last := self._last) is not None:
+        if (last := self._last) is None:
+            self._segments.set_back(max(0, self._interval_began_ns - seen.wall_ns))
+        else:
             length_ns = seen.steady_ns - last.steady_ns
             begin_ns = self._begin_of_interval(last, seen.wall_ns, length_ns)
             self._journal.say(
@@ -173,6 +175,8 @@ class Metering:
         jump_ns = wall_ns - last.wall_ns - length_ns
         if wall_ns > last.wall_ns and abs(jump_ns) <= CLOCK_JUMP_NS:
             return last.wall_ns
+        if jump_ns < 0:
+            self._segments.set_back(-jump_ns)
         direction = "forward" if jump_ns > 0 else "back"
         self._journal.say(
             f"the clock went {direction} by {abs(jump_ns) / NS_PER_S:.1f} s; energy that falls"

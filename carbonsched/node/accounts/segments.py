@@ -118,8 +118,8 @@ class SegmentBook:
     """Collects microjoules by owner and domain and closes segments of whole joules.
 
     ``floor_at`` is the end of the last closed segment: nothing is ever put before it, so segments
-    never overlap and a closed one never changes, wherever the clock goes. A segment's meter is
-    what metered when it began.
+    never overlap and a closed one never changes, wherever the clock goes. Until one is closed it is
+    when metering began. A segment's meter is what metered when it began.
     """
 
     def __init__(self, cluster: str, node: str, segment_s: int, floor_at: int) -> None:
@@ -127,6 +127,7 @@ class SegmentBook:
         self._node = node
         self._segment_s = segment_s
         self._floor_at = floor_at
+        self._closed_any = False
         self._carry = _Carry()
         self._open: dict[int, _Open] = {}
 
@@ -148,7 +149,7 @@ class SegmentBook:
         A segment that begins only after now, because the one before was closed early in the same
         second or because the clock was set back, stays open.
         """
-        next_at = -(-now_ns // NS_PER_S)
+        next_at = _next_second(now_ns)
         due = [self._open.pop(start) for start in sorted(self._open) if start < next_at]
         for segment in due:
             segment.end_at = min(segment.end_at, next_at)
@@ -156,10 +157,26 @@ class SegmentBook:
         self._follow_grid()
         return closed
 
+    def set_back(self, by_ns: int) -> None:
+        """The clock was set back; while nothing is closed, all that there is goes back with it.
+
+        A node's clock may be ahead by hours when it boots. Nobody has been told anything by it yet,
+        so nothing is to be kept clear of, and what is open gets its right place.
+        """
+        if self._closed_any:
+            return
+        self._floor_at = _next_second(self._floor_at * NS_PER_S - by_ns)
+        left = sorted(self._open.items())
+        self._open = {}
+        for start, one in left:
+            at = _next_second(start * NS_PER_S - by_ns)
+            _put(self._segment(at, one.meter).tallies, one.tallies)
+
     def to_state(self) -> dict[str, Any]:
         """For ``state.json``."""
         return {
             "floor_at": self._floor_at,
+            "closed_any": self._closed_any,
             "carry": self._carry.to_state(),
             "open": [
                 {
@@ -175,6 +192,7 @@ class SegmentBook:
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state.json``."""
         self._floor_at = int(state["floor_at"])
+        self._closed_any = bool(state.get("closed_any", True))  # earlier agents did not tell
         self._carry.load(state["carry"])
         self._open = {}
         for one in state["open"]:
@@ -210,6 +228,7 @@ class SegmentBook:
     def _closed(self, one: _Open) -> EnergySegment:
         """Whole joules of each cell; what they leave is carried."""
         self._floor_at = max(self._floor_at, one.end_at)
+        self._closed_any = True
         self._claim(one)
         length_ms = (one.end_at - one.start_at) * 1000
         parts = [self._part(owner, one.tallies[owner], length_ms) for owner in sorted(one.tallies)]
@@ -257,6 +276,10 @@ class SegmentBook:
             uncertainty_j=uncertainty_j,
             domains=domains,
         )
+
+
+def _next_second(at_ns: int) -> int:
+    return -(-at_ns // NS_PER_S)
 
 
 def _put(tallies: dict[Owner, Tally], more: Mapping[Owner, Tally]) -> None:

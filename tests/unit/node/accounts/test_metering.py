@@ -254,6 +254,39 @@ def test_a_clock_set_back_never_reopens_a_closed_segment(rig, log):
     assert max(part.present_ms for one in rig.segments for part in one.parts) <= 10_000
 
 
+def test_a_clock_ahead_at_the_first_start_takes_its_first_seconds_back_with_it(log, linear_panel):
+    """An RTC in local time: hours ahead until the network's time is known."""
+    rig = Rig(linear_panel(), log)
+    rig.wall += 7200 * NS
+    rig.metering = Metering(node(), rig.panel, rig.journal, rig.wall)
+    rig.see()
+    rig.go(1)
+    begin = rig.begin(7, cpus=8)
+    for _ in range(3):
+        rig.run(7, 8)
+        rig.go(1, begin)
+    rig.wall -= 7200 * NS
+    rig.restart()  # killed in between: its successor knows that nothing is closed yet
+    for _ in range(7):
+        rig.go(1)
+    first, *_ = rig.segments
+    assert (first.start_at, first.end_at) == (1000, 1010)
+    assert first.total_j == 10 * 60 + 3 * 180
+    assert [part.present_ms for part in first.parts if part.job_id == 7] == [9_000]
+    rig.wall -= 3600 * NS  # once more, but now there is something that must not change
+    for _ in range(20):
+        rig.go(1)
+    assert [one.start_at for one in rig.segments] == [1000]
+
+
+def test_a_clock_put_right_before_the_first_sample_leaves_nothing_ahead(log, linear_panel):
+    rig = Rig(linear_panel(), log)
+    rig.metering = Metering(node(), rig.panel, rig.journal, rig.wall + 7200 * NS)
+    rig.see()
+    rig.go(10)
+    assert [(one.start_at, one.total_j) for one in rig.segments] == [(1000, 600)]
+
+
 def test_a_clock_set_forward_counts_only_the_time_that_passed(rig, log):
     rig.go(5, rig.begin(7, cpus=8))
     rig.wall += 3600 * NS
