@@ -39,7 +39,9 @@ def find_panel(
     gpus = (_nvml(sysfs, journal), _gpu_hwmon(sysfs, journal))
     hwmon = _hwmon(sysfs, journal)
     rapl.start()
-    failures = [_started(source, journal) for source in (cray, *gpus, hwmon)]
+    failures = [_started(source, journal) for source in (cray, hwmon)]
+    for source in gpus:
+        _started(source, journal)
     needs_ipmi = cray.meter is None and hwmon.meter is None
     panel = Panel(
         Sources(

@@ -56,8 +56,11 @@ class NvmlMeter:
     def find(cls, journal: Journal, sysfs: Path) -> NvmlMeter | None:
         """The machine's NVIDIA GPUs, or ``None`` where there are none.
 
-        Where the driver refuses, that is told with the remedy; but that none is loaded only where
-        there is an NVIDIA GPU: many nodes without one have the library.
+        That no driver is loaded is a fault only where there is an NVIDIA GPU: many nodes without
+        one have the library.
+
+        Raises:
+            MeterError: the driver or all of the devices refuse; what it says has the remedy.
         """
         try:
             ctypes.CDLL(LIBRARY)
@@ -66,18 +69,22 @@ class NvmlMeter:
         # Loaded only now: a node without GPUs is spared its memory.
         nvml = import_module("pynvml")
         meter = cls(nvml, journal)
+        refusal = ""
         try:
             nvml.nvmlInit()
             meter.look()
         except nvml.NVMLError as error:
             if error.value != nvml.NVML_ERROR_DRIVER_NOT_LOADED or _has_nvidia(sysfs):
-                meter._failed("NVML", error)
-        if not meter.gpus():
-            with suppress(nvml.NVMLError):
-                nvml.nvmlShutdown()
-            return None
-        journal.over("nvml NVML", "NVML answers again")
-        return meter
+                refusal = f"NVML cannot be read: {_told(nvml, error)}"
+        if meter.gpus():
+            return meter
+        with suppress(nvml.NVMLError):
+            nvml.nvmlShutdown()
+        if meter.errors and not refusal:
+            refusal = f"no NVIDIA GPU answers: {meter._last_error}"
+        if refusal:
+            raise MeterError(refusal)
+        return None
 
     @property
     def name(self) -> str:

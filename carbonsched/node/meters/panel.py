@@ -57,7 +57,7 @@ class Panel:
         self._sources = sources
         self._journal = journal
         self._walls = WallBook(journal)
-        self._errors: dict[str, int] = {}
+        self._errors = {source.key: 1 for source in self._places() if source.refused}
         self._failing_ns: dict[str, int] = {}
 
     @property

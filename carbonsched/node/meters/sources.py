@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from carbonsched.errors import MeterError
 from carbonsched.node.meters.limited import Answer, Worker
 from carbonsched.node.meters.meter import Meter
 from carbonsched.units import NS_PER_S
@@ -24,7 +25,8 @@ class _Closable(Protocol):
 class Source(Generic[M]):
     """One meter, or ``None`` while it is not there; then it is looked for about once a minute.
 
-    With a worker the search is made in the worker's thread.
+    With a worker the search is made in the worker's thread. ``refused`` is whether the search at
+    the start failed.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Source(Generic[M]):
     ) -> None:
         self.key = key
         self.meter: M | None = None
+        self.refused = False
         self._find = find
         self._worker = worker
         self._search: Answer[M | None] | None = None
@@ -43,12 +46,14 @@ class Source(Generic[M]):
         Raises:
             MeterError: it is there and may not be read.
         """
-        if self._worker is None:
-            self.meter = self._find()
-            return
-        self._search = self._worker.ask(self._find)
-        self._search.wait(PATIENCE_S)
-        self._take()
+        try:
+            self._seek()
+            if self._search is not None:
+                self._search.wait(PATIENCE_S)
+                self._take()
+        except MeterError:
+            self.refused = True
+            raise
 
     def look(self, steady_ns: int) -> M | None:
         """The meter; looks for it if it is time to, without waiting for a worker.

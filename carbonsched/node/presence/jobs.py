@@ -9,6 +9,7 @@ from typing import Any
 from carbonsched.node.journal import Journal
 from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.presence.cgroups import CgroupSample, CpuReading
+from carbonsched.node.presence.doubts import Doubts
 from carbonsched.node.presence.events import Event, EventKind
 from carbonsched.node.presence.runs import ENDS_KEPT_NS, Ends, TrackedJob
 from carbonsched.node.presence.stays import Stay
@@ -49,7 +50,7 @@ class JobTable:
         self._ends = Ends()
         self._unseen = UnseenCpu()
         self._until: tuple[int, int] | None = None
-        self._inventory: tuple[Gpu, ...] | None = None
+        self._doubts = Doubts(journal)
 
     def __iter__(self) -> Iterator[TrackedJob]:
         return iter(tuple(self._jobs))
@@ -87,7 +88,7 @@ class JobTable:
         seen = set(used)
         self._unseen.take_in(sample.hierarchy, sample.all_ns, sum(used.values()))
         other_ns = self._unseen.settle(self._jobs, begin_ns, end_ns, used, gone)
-        self._resolve_gpus(gpus)
+        self._doubts.find_gpus(self._jobs, gpus)
         stays = [
             (
                 job,
@@ -201,7 +202,7 @@ class JobTable:
     def _announce(self, job: TrackedJob, event: Event) -> None:
         job.uid, job.cpus, job.announced = event.uid, event.cpus, True
         job.requested, job.visible, job.sluid = event.gpus, event.visible, event.sluid
-        self._inventory = None  # its GPUs are to be found
+        self._doubts.announced()
         if event.cpus is None:
             self._journal.say(
                 f"job {event.job_id}: its CPUs on this node are not known, so unless its cpuset"
@@ -289,20 +290,6 @@ class JobTable:
             )
 
     # The rest
-
-    def _resolve_gpus(self, gpus: tuple[Gpu, ...]) -> None:
-        """What the prologs' words for GPUs mean among those that are seen."""
-        if gpus == self._inventory:
-            return
-        self._inventory = gpus
-        for job in self._jobs:
-            known = job.unknown_gpus
-            job.find_gpus(gpus)
-            if job.unknown_gpus and job.unknown_gpus != known:
-                self._journal.say(
-                    f"job {job.job_id}: GPU {', '.join(job.unknown_gpus)} is none that is metered"
-                    " here, so it gets no share of it"
-                )
 
     def _drop(self, with_cgroup: set[int]) -> None:
         """Forget runs that ended, but for those whose control group is still there."""

@@ -9,7 +9,7 @@ from typing import Any
 from carbonsched.model.energy import PartKind
 from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.presence.events import Event
-from carbonsched.node.presence.gpus import Resolved, resolve
+from carbonsched.node.presence.gpus import resolve
 from carbonsched.node.presence.stays import Owner, Stay
 from carbonsched.units import NS_PER_S
 
@@ -93,11 +93,8 @@ class TrackedJob:
         )  # fmt: skip
 
     def find_gpus(self, inventory: tuple[Gpu, ...]) -> None:
-        """Tell what the prolog's words mean among the GPUs that are metered here.
-
-        Where no meter sees GPUs none of their energy is divided, so nothing is uncertain.
-        """
-        found = resolve(self.requested, self.visible, inventory) if inventory else Resolved()
+        """Tell what the prolog's words mean among the GPUs that are metered here."""
+        found = resolve(self.requested, self.visible, inventory)
         self.gpus, self.unknown_gpus = dict(found.shares), found.unknown
         self.gpus_doubtful = found.doubtful
 

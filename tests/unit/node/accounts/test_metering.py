@@ -407,6 +407,18 @@ def test_a_lost_gpu_makes_its_own_jobs_figures_partial_and_nobody_elses(gpu_rig)
     assert qualities == {7: Quality.PARTIAL, 8: Quality.MEASURED}
 
 
+def test_a_job_whose_gpus_no_meter_sees_is_not_billed_as_measured(log, steady_panel):
+    rig = Rig(steady_panel(), log)
+    rig.see()
+    begin, other = replace(rig.begin(7), gpus="0,1"), replace(rig.begin(8), name="begin.8")
+    for _ in range(10):
+        rig.run(7, 1)
+        rig.run(8, 1, inode=2)
+        rig.go(1, begin, other, uj=60_000_000)
+    qualities = {part.job_id: part.quality for part in rig.segments[0].parts if part.job_id}
+    assert qualities == {7: Quality.PARTIAL, 8: Quality.MEASURED}
+
+
 def test_an_epoch_is_as_good_as_its_jobs_part(gpu_rig):
     gpu_second(gpu_rig, replace(gpu_rig.begin(7), gpus="1"))
     job = gpu_rig.metering.jobs.latest(7)

@@ -27,7 +27,10 @@ class Child:
         os.environ["NVML_PLANT"] = path
         self.close()
         self.stream = io.StringIO()
-        self.meter = NvmlMeter.find(Journal("agent", self.stream), Path(sysfs))
+        try:
+            self.meter = NvmlMeter.find(Journal("agent", self.stream), Path(sysfs))
+        except MeterError as error:
+            self.stream.write(f"{error}\n")
         return self.meter is not None
 
     def close(self):

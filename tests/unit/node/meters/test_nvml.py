@@ -176,6 +176,7 @@ def test_the_library_alone_on_a_node_without_a_gpu_is_nothing_to_tell(
 def test_devices_that_may_not_be_read_are_told(bench, child):
     made = bench(1, lambda devices: devices[0].fail(Code.NO_PERMISSION))
     assert not made.found
+    assert "no NVIDIA GPU answers" in child.said()
     assert "run the agent as root" in child.said()
 
 

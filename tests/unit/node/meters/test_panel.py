@@ -491,6 +491,32 @@ def test_a_search_that_fails_later_is_counted_and_the_node_goes_on(node, sys):
     assert node.panel.errors == {"cray": 2}  # once a minute
 
 
+def test_gpus_that_refuse_at_the_start_and_later_are_counted(node, sys, monkeypatch, log):
+    rapl(sys, 0)
+
+    def refuse(*_where):
+        raise MeterError("NVML cannot be read: no permission")
+
+    monkeypatch.setattr(find.NvmlMeter, "find", refuse)
+    node.start()
+    assert node.panel.errors == {"nvml": 1}
+    assert "no permission; not used" in log.getvalue()
+    deadline = time.monotonic() + 10
+    while node.panel.errors == {"nvml": 1}:
+        assert time.monotonic() < deadline
+        node.step(30)
+    assert by_domain(node.step())["cpu"] == 0
+
+
+def test_gpus_that_refuse_do_not_hide_that_a_node_has_no_meter(node, monkeypatch):
+    def refuse(*_where):
+        raise MeterError("NVML cannot be read: no permission")
+
+    monkeypatch.setattr(find.NvmlMeter, "find", refuse)
+    with pytest.raises(MeterError, match="no power meter"):
+        node.start()
+
+
 def test_ipmi_alone_is_the_node(node, sys, tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()

@@ -425,9 +425,23 @@ def test_gpus_are_those_that_the_prolog_named(table, log):
 
 def test_gpus_that_appear_late_are_found(table):
     table.go(1, event("begin", 7, 0, gpus="1", visible="GPU-b"))
-    assert (table.stays[7, 0].gpus, table.jobs.latest(7).certain) == ({}, True)
+    assert (table.stays[7, 0].gpus, table.jobs.latest(7).certain) == ({}, False)
     table.go(1, gpus=GPUS)
-    assert table.stays[7, 0].gpus == {"GPU-b": (1, 1)}
+    assert (table.stays[7, 0].gpus, table.jobs.latest(7).certain) == ({"GPU-b": (1, 1)}, True)
+
+
+def test_gpus_that_no_meter_sees_are_missing_and_that_is_said_once(table, log):
+    table.go(1, event("begin", 7, 0, gpus="0-3", visible="GPU-a,GPU-b"), event("begin", 8, 0))
+    table.go(1, event("begin", 9, 1, gpus="0"), event("begin", 10, 1, visible="NoDevFiles"))
+    certain = {job.job_id: job.certain for job in table.jobs}
+    assert certain == {7: False, 8: True, 9: False, 10: True}
+    (line,) = [one for one in log.getvalue().splitlines() if "GPU" in one]
+    assert "job 7 has GPU GPU-a, GPU-b, and no meter here sees any GPU" in line
+    assert "load the GPUs' driver" in line
+    table.go(1, gpus=GPUS)
+    assert {job.job_id: job.certain for job in table.jobs} == dict.fromkeys(certain, True)
+    table.go(1, event("begin", 11, 3, gpus="0"))
+    assert log.getvalue().count("no meter here sees any GPU") == 2
 
 
 def test_a_sluid_tells_the_runs_of_a_job_apart(table):
