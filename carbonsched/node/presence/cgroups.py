@@ -64,7 +64,7 @@ class CgroupSample:
 
     ``all_ns`` is the CPU time of all jobs that there ever were in Slurm's hierarchy, those whose
     groups are gone included, but not of groups that are there and of no known job; ``None`` where
-    it cannot be read. It counts from zero in another ``hierarchy``.
+    it cannot be read. It counts from zero in another ``hierarchy``, which is 0 where there is none.
     """
 
     readings: tuple[CpuReading, ...] = ()

@@ -89,6 +89,7 @@ class JobTable:
         self._unseen.take_in(sample.hierarchy, sample.all_ns, sum(used.values()))
         other_ns = self._unseen.settle(self._jobs, begin_ns, end_ns, used, gone)
         self._doubts.find_gpus(self._jobs, gpus)
+        self._doubts.count_cpu_time(self._jobs, sample, end_ns)
         stays = [
             (
                 job,

@@ -28,7 +28,8 @@ class TrackedJob:
     ``cpus`` are the allocated ones as the prolog told, ``cpuset`` those of its control group.
     ``requested`` and ``visible`` are the prolog's words for its GPUs; ``gpus`` is what they mean
     (device: numerator and denominator of the share), ``unknown_gpus`` those that mean nothing, and
-    ``gpus_doubtful`` whether they may mean others. ``doubtful`` is a run whose end was not seen.
+    ``gpus_doubtful`` whether they may mean others. ``doubtful`` is a run whose end was not seen,
+    ``uncounted`` one on a node where Slurm does not count CPU time by job.
     """
 
     job_id: int
@@ -55,6 +56,7 @@ class TrackedJob:
     gpus: dict[str, tuple[int, int]] = field(default_factory=dict)
     unknown_gpus: tuple[str, ...] = ()
     gpus_doubtful: bool = False
+    uncounted: bool = False
 
     @property
     def owner(self) -> Owner:
@@ -68,9 +70,9 @@ class TrackedJob:
 
     @property
     def certain(self) -> bool:
-        """Whether its presence and allocation are known rather than seen from outside."""
+        """Whether its presence, allocation and work are known rather than seen from outside."""
         known = self.announced and self.allocated is not None
-        doubts = self.doubtful or self.gpus_doubtful or bool(self.unknown_gpus)
+        doubts = self.doubtful or self.uncounted or self.gpus_doubtful or self.unknown_gpus
         return known and not doubts
 
     @property
@@ -109,7 +111,7 @@ class TrackedJob:
     def to_state(self) -> dict[str, Any]:
         """For ``state.json``: the constructor's arguments but those that are as by default.
 
-        What GPU words mean is found again, as it depends on the GPUs that are seen then.
+        What depends on what is seen then, as the meaning of words for GPUs does, is found again.
         """
         return {
             one.name: value
@@ -118,7 +120,7 @@ class TrackedJob:
         }
 
 
-_FOUND = ("gpus", "unknown_gpus", "gpus_doubtful")
+_FOUND = ("gpus", "unknown_gpus", "gpus_doubtful", "uncounted")
 
 
 class Ends:

@@ -156,6 +156,20 @@ def test_a_job_that_nobody_announced_makes_a_measured_segment_partial(log, stead
     assert rig.segments[0].quality is Quality.PARTIAL
 
 
+def test_a_job_whose_cpu_time_nobody_counts_is_partial(log, steady_panel):
+    """Version 1 with another JobAcctGatherType than cgroup: its work looks like the system's."""
+    rig = Rig(steady_panel(), log)
+    rig.see(rig.begin(7, cpus=8))
+    for _ in range(60):
+        rig.busy += 8 * NS
+        rig.go(1, uj=260_000_000)
+    last = rig.segments[-1]
+    assert parts(last) == {7: 500, "system": 2100}
+    qualities = {part.kind: part.quality for part in last.parts}
+    assert (qualities[PartKind.JOB], last.quality) == (Quality.PARTIAL, Quality.PARTIAL)
+    assert log.getvalue().count("\n") == 1
+
+
 def test_a_killed_agents_gap_is_recovered_over_the_grid(rig):
     rig.go(3, rig.begin(7, cpus=8))
     rig.restart()

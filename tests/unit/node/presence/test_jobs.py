@@ -36,13 +36,13 @@ class Table:
         self.other_s = 0.0
         self.stays = {}
 
-    def go(self, seconds, *seen, all_s=None, gpus=()):
+    def go(self, seconds, *seen, all_s=None, gpus=(), hierarchy=5):
         begin, self.at_s = self.at_s, self.at_s + seconds
         events = [one for one in seen if isinstance(one, Event)]
         sample = CgroupSample(
             tuple(one for one in seen if isinstance(one, CpuReading)),
             None if all_s is None else round(all_s * NS),
-            5,
+            hierarchy,
         )
         advance = self.jobs.advance(
             round(begin * NS),
@@ -442,6 +442,27 @@ def test_gpus_that_no_meter_sees_are_missing_and_that_is_said_once(table, log):
     assert {job.job_id: job.certain for job in table.jobs} == dict.fromkeys(certain, True)
     table.go(1, event("begin", 11, 3, gpus="0"))
     assert log.getvalue().count("no meter here sees any GPU") == 2
+
+
+def test_jobs_whose_cpu_time_nobody_counts_are_uncertain_and_that_is_said_once(table, log):
+    table.go(1, event("begin", 7, 0), hierarchy=0)
+    assert table.jobs.latest(7).certain, "its first step may make Slurm's groups"
+    for _ in range(40):
+        table.go(1, hierarchy=0)
+    table.go(1, event("begin", 8, 41), hierarchy=0)
+    assert [job.certain for job in table.jobs] == [False, False]
+    (line,) = log.getvalue().splitlines()
+    assert "job 7 is here and no control group tells its CPU time" in line
+    assert "JobAcctGatherType=jobacct_gather/cgroup" in line
+    table.go(1)
+    assert [job.certain for job in table.jobs] == [True, True]
+
+
+def test_a_job_without_a_step_is_certain_where_others_are_counted(table, log):
+    for _ in range(100):
+        table.go(1, event("begin", 7, 0))
+    assert table.jobs.latest(7).certain
+    assert log.getvalue() == ""
 
 
 def test_a_sluid_tells_the_runs_of_a_job_apart(table):
