@@ -51,8 +51,9 @@ class Gains:
         return self._gained_uj.get(job.owner, 0) * 1000 / self._length_ns
 
     def job_w(self) -> dict[int, float]:
-        """Mean powers by job id, runs of one job added up."""
+        """Mean powers by job id of those that were there, runs of one job added up."""
         watts: dict[int, float] = {}
-        for job, _ in self.stays:
-            watts[job.job_id] = watts.get(job.job_id, 0.0) + self.mean_w(job)
+        for job, stay in self.stays:
+            if stay.end_ns > stay.begin_ns or self._gained_uj.get(job.owner):
+                watts[job.job_id] = watts.get(job.job_id, 0.0) + self.mean_w(job)
         return watts

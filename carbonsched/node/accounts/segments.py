@@ -40,6 +40,16 @@ class Tally:
     node_ns: int = 0
     uid: int | None = None
 
+    @property
+    def tells_something(self) -> bool:
+        """Whether its owner was there or used anything, be it too little for whole units.
+
+        A job that ended and whose control group stays did not: a part would be news of it, and have
+        it settled again.
+        """
+        times = self.cpu_ns or self.present_ns or self.node_ns
+        return bool(times) or any(cell.energy_uj for cell in self.cells.values())
+
     def take(self, more: Tally) -> None:
         """Add what came on top."""
         for domain, added in more.cells.items():
@@ -231,9 +241,14 @@ class SegmentBook:
         self._closed_any = True
         self._claim(one)
         length_ms = (one.end_at - one.start_at) * 1000
-        parts = [self._part(owner, one.tallies[owner], length_ms) for owner in sorted(one.tallies)]
+        owners = sorted(one.tallies)
+        parts = [self._part(owner, one.tallies[owner], length_ms) for owner in owners]
         told = [
-            part for part in parts if part.kind is PartKind.JOB or part.energy_j or part.node_ms
+            part
+            for owner, part in zip(owners, parts, strict=True)
+            if part.energy_j
+            or part.node_ms
+            or (owner.kind is PartKind.JOB and one.tallies[owner].tells_something)
         ]
         with_energy = [part for part in told if part.energy_j]
         return EnergySegment(

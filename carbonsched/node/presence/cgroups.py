@@ -25,7 +25,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from carbonsched.node.presence.hierarchies import Group, Hierarchy, V1Hierarchy, V2Hierarchy
@@ -35,6 +35,8 @@ _V1_MOUNTS = ("cpuacct", "cpu,cpuacct", "cpuacct,cpu")
 _V2_MOUNTS = ("", "unified")
 _LIMITS_EVERY = 64
 """Limits are read again once in so many samples: Slurm changes them with ``scontrol update``."""
+_PROCESSES_EVERY = 16
+"""Processes of a group whose CPU time stands still are looked for once in so many samples."""
 _STILL_NS = 20_000_000
 """A job that used more than this since the last sample is not suspended; slurmstepd, which version
 2 counts in, uses less."""
@@ -65,11 +67,16 @@ class CgroupSample:
     ``all_ns`` is the CPU time of all jobs that there ever were in Slurm's hierarchy, those whose
     groups are gone included, but not of groups that are there and of no known job; ``None`` where
     it cannot be read. It counts from zero in another ``hierarchy``, which is 0 where there is none.
+
+    A group without a process is no sign of a job: Slurm removes it, but fails to if slurmstepd was
+    killed. It has no reading. ``left`` is the CPU time of such groups by inode, from which they go
+    on if they are taken into use again.
     """
 
     readings: tuple[CpuReading, ...] = ()
     all_ns: int | None = None
     hierarchy: int = 0
+    left: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -81,6 +88,8 @@ class _Known:
     cpus: int | None = None
     samples_left: int = 0
     suspended: bool = False
+    empty: bool = False
+    unsearched: int = _PROCESSES_EVERY
 
 
 class JobCgroups:
@@ -140,16 +149,20 @@ class JobCgroups:
     def _sample(self, hierarchy: Hierarchy, groups: Iterable[Group]) -> CgroupSample:
         all_ns = hierarchy.all_ns()
         readings = []
+        left = {}
         known: dict[int, _Known] = {}
         for group in groups:
             cpu_ns = hierarchy.cpu_ns(group)
             if cpu_ns is None:
                 continue
+            known[group.inode] = about = self._look(hierarchy, group, cpu_ns)
+            if about.empty:
+                left[group.inode] = cpu_ns
+                continue
             job_id = self._sluids.find(group) if group.sluid else group.job_id
             if job_id is None:
                 all_ns = None if all_ns is None else all_ns - cpu_ns
                 continue
-            known[group.inode] = about = self._look(hierarchy, group, cpu_ns)
             readings.append(
                 CpuReading(
                     job_id, group.uid, cpu_ns, group.inode,
@@ -157,18 +170,21 @@ class JobCgroups:
                 )
             )  # fmt: skip
         self._known = known
-        return CgroupSample(tuple(readings), all_ns, hierarchy.inode())
+        return CgroupSample(tuple(readings), all_ns, hierarchy.inode(), left)
 
     def _look(self, hierarchy: Hierarchy, group: Group, cpu_ns: int) -> _Known:
-        """Limits now and then, and whether it is frozen only if it has hardly run."""
-        known = self._known.get(group.inode)
-        if known is None:
-            known = _Known(cpu_ns)
-            still = True
-        else:
-            still = cpu_ns - known.cpu_ns < _STILL_NS
-        known.suspended = still and hierarchy.frozen(group)
+        """Limits now and then; whether it is frozen or empty only if it has hardly run."""
+        known = self._known.get(group.inode) or _Known(cpu_ns)
+        used_ns = cpu_ns - known.cpu_ns
         known.cpu_ns = cpu_ns
+        known.unsearched += 1
+        if used_ns:
+            known.empty = False
+        elif known.unsearched > _PROCESSES_EVERY:
+            known.empty, known.unsearched = hierarchy.empty(group), 0
+        if known.empty:
+            return known
+        known.suspended = used_ns < _STILL_NS and hierarchy.frozen(group)
         known.samples_left -= 1
         if known.samples_left < 0:
             known.memory_mb, known.cpus = hierarchy.memory_mb(group), hierarchy.cpus(group)

@@ -65,6 +65,10 @@ class Hierarchy(Protocol):
         """Whether all steps of a job are frozen."""
         ...
 
+    def empty(self, group: Group) -> bool:
+        """Whether no process is left in it; false where that cannot be read."""
+        ...
+
 
 class V1Hierarchy:
     """``cpuacct/slurm/uid_U/job_J``, and the same below ``memory``, ``cpuset``, ``freezer``."""
@@ -118,6 +122,10 @@ class V1Hierarchy:
         states = (_read(f"{step}/freezer.state") for step in steps)
         return _all_true(state == b"FROZEN\n" for state in states if state is not None)
 
+    def empty(self, group: Group) -> bool:
+        """Also by the freezer, in which ``proctrack/cgroup`` has every process of a job."""
+        return _no_process(group.path) and _no_process(self._of(group, "freezer"))
+
     def _of(self, group: Group, controller: str) -> str:
         return self._others[controller] + group.path[len(self._root) :]
 
@@ -162,6 +170,10 @@ class V2Hierarchy:
         states = (_read(f"{step}/user/cgroup.freeze") for step in _steps(group.path))
         return _all_true(state == b"1\n" for state in states if state is not None)
 
+    def empty(self, group: Group) -> bool:
+        """The kernel keeps account of the whole subtree."""
+        return b"populated 0" in (_read(f"{group.path}/cgroup.events") or b"").split(b"\n")
+
 
 def _entries(directory: str) -> list[os.DirEntry[str]] | None:
     try:
@@ -187,6 +199,11 @@ def _steps(directory: str) -> Iterator[str]:
 def _all_true(states: Iterator[bool]) -> bool:
     """Like ``all``, but nothing is not everything; stops at the first that is not."""
     return next(states, False) and all(states)
+
+
+def _no_process(directory: str) -> bool:
+    """Of a group and all below it; one that is not there has none."""
+    return all(_read(f"{folder}/cgroup.procs") == b"" for folder, _, _ in os.walk(directory))
 
 
 def _inode(path: str) -> int:

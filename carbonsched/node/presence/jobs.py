@@ -51,6 +51,7 @@ class JobTable:
         self._unseen = UnseenCpu()
         self._until: tuple[int, int] | None = None
         self._doubts = Doubts(journal)
+        self._left: dict[int, int] = {}
 
     def __iter__(self) -> Iterator[TrackedJob]:
         return iter(tuple(self._jobs))
@@ -118,8 +119,10 @@ class JobTable:
             at_ns = round(ended_at_s * NS_PER_S)
             for job in self._jobs:
                 same = (job.job_id, job.restarts) == (job_id, restarts)
-                # An earlier end is that of an earlier job with this number.
-                if same and job.end_ns is None and at_ns >= job.since_ns - EDGE_NS:
+                # An earlier end is that of an earlier job with this number, or of one that was
+                # over before it was first seen.
+                early = at_ns < job.since_ns - EDGE_NS
+                if same and job.end_ns is None and (not early or self._stands_still(job)):
                     job.end_ns, job.doubtful = at_ns, True
                     self._journal.say(
                         f"job {job_id} has ended by Slurm's record, without a word from the epilog"
@@ -132,6 +135,7 @@ class JobTable:
             "ends": self._ends.to_state(),
             "unseen": self._unseen.to_state(),
             "until": self._until,
+            "left": list(self._left.items()),
         }
 
     @classmethod
@@ -142,6 +146,7 @@ class JobTable:
         table = cls(journal, [TrackedJob(**one) for one in state["runs"]])
         table._ends = Ends(state["ends"])
         table._unseen = UnseenCpu(*state["unseen"])
+        table._left = dict(state.get("left", ()))  # earlier agents did not tell
         if state["until"] is not None:
             table._until = (state["until"][0], state["until"][1])
         return table
@@ -235,7 +240,10 @@ class JobTable:
             same = origin.inode == reading.inode and origin.cpu_ns <= reading.cpu_ns
             if not same and job.inode is not None:
                 gone.add(id(job))  # it has another group now
-            used[id(job)] = reading.cpu_ns - (origin.cpu_ns if same else 0)
+            used[id(job)] = reading.cpu_ns - (origin.cpu_ns if same else self._left_by(reading))
+            if used[id(job)] or job.moved_ns is None:
+                job.moved_ns = steady_ns
+                self._withdraw_end(job)
             job.inode, job.cpu_ns = reading.inode, reading.cpu_ns
             job.gone_since_ns, job.away = None, False
             job.suspended = reading.suspended
@@ -247,6 +255,7 @@ class JobTable:
                     gone.add(id(job))
                 if job.end_ns is None:
                     self._miss(job, steady_ns)
+        self._left = dict(sample.left)
         return used, gone
 
     def _run_of(self, reading: CpuReading) -> TrackedJob | None:
@@ -262,6 +271,24 @@ class JobTable:
             if (job.job_id, job.inode) == (reading.job_id, reading.inode):
                 return job
         return otherwise
+
+    def _left_by(self, reading: CpuReading) -> int:
+        """Where a group starts that is new to its job: one may be left over from an earlier run."""
+        left_ns = self._left.get(reading.inode, 0)
+        return left_ns if left_ns <= reading.cpu_ns else 0
+
+    def _stands_still(self, job: TrackedJob) -> bool:
+        """Whether a job that no prolog announced has used no CPU time for long."""
+        if job.announced or job.moved_ns is None or self._until is None:
+            return False
+        return self._until[1] - job.moved_ns > LOST_END_NS
+
+    def _withdraw_end(self, job: TrackedJob) -> None:
+        """It was taken to be over because it stood still, and moves: the end was another's."""
+        if job.announced or not job.doubtful or job.end_ns is None:
+            return
+        if job.end_ns < job.since_ns - EDGE_NS:
+            job.end_ns = None
 
     def _unannounced(self, reading: CpuReading, begin_ns: int) -> TrackedJob:
         self._journal.say(

@@ -24,6 +24,7 @@ class TrackedJob:
     ``begin_ns`` is ``None`` once the job was there at the end of an interval: it is then present
     in the next one from its start. ``since_ns`` is when it began or was first seen. ``energy_uj``
     is all that was attributed to it so far, ``gained_uj`` what the last interval added.
+    ``moved_ns`` is when it last used CPU time, by the steady clock.
 
     ``cpus`` are the allocated ones as the prolog told, ``cpuset`` those of its control group.
     ``requested`` and ``visible`` are the prolog's words for its GPUs; ``gpus`` is what they mean
@@ -57,6 +58,7 @@ class TrackedJob:
     unknown_gpus: tuple[str, ...] = ()
     gpus_doubtful: bool = False
     uncounted: bool = False
+    moved_ns: int | None = None
 
     @property
     def owner(self) -> Owner:
@@ -120,7 +122,7 @@ class TrackedJob:
         }
 
 
-_FOUND = ("gpus", "unknown_gpus", "gpus_doubtful", "uncounted")
+_FOUND = ("gpus", "unknown_gpus", "gpus_doubtful", "uncounted", "moved_ns")
 
 
 class Ends:

@@ -37,7 +37,7 @@ class World:
         self.boot, self.segment_s = 1, 10
         self.counters = dict.fromkeys(DEVICES, 0)
         self.lost = set()
-        self.used, self.inodes, self.stopped = {}, {}, set()
+        self.used, self.inodes, self.stopped, self.empty = {}, {}, set(), set()
         self.restarts = Counter()
         self.vanished_ns = self.system_ns = 0
         self.files, self.files_made = [], 0
@@ -66,6 +66,7 @@ class World:
                 suspended=job in self.stopped,
             )
             for job, ns in self.used.items()
+            if job not in self.empty
         )  # fmt: skip
         events = tuple(
             sorted(
@@ -73,11 +74,12 @@ class World:
                 key=lambda one: (one.at_ns, one.kind, one.name),
             )
         )
+        left = {self.inodes[job]: ns for job, ns in self.used.items() if job in self.empty}
         all_ns = self.vanished_ns + sum(self.used.values())
         advanced = self.metering.advance(
             Observation(
                 wall_ns=self.wall, steady_ns=self.steady, meters={"counter": seen},
-                cgroups=CgroupSample(readings, all_ns), events=events,
+                cgroups=CgroupSample(readings, all_ns, left=left), events=events,
                 node_cpu_ns=all_ns + self.system_ns,
             )
         )  # fmt: skip
@@ -120,6 +122,7 @@ class World:
         self.counters = dict.fromkeys(DEVICES, 7)
         self.began = dict(self.counters)
         self.used, self.stopped, self.vanished_ns, self.system_ns = {}, set(), 0, 0
+        self.empty = set()
         self.lost, self.disk_full = set(), False
         self.successor()
         self.sample()
@@ -147,6 +150,7 @@ class World:
             "requeue": lambda: self.requeue(job),
             "again": lambda: self.again(dice),
             "vanish": lambda: self.vanish(job),
+            "leave": lambda: self.empty.update({job} & self.used.keys()),
             "stop": lambda: self.stopped.symmetric_difference_update({job}),
             "slurm": lambda: self.metering.jobs.end_from_slurm(
                 [(job, self.restarts[job], self.wall / NS - 2)]
@@ -179,6 +183,7 @@ class World:
 
     def vanish(self, job):
         self.vanished_ns += self.used.pop(job, 0)
+        self.empty.discard(job)
 
     def work(self, seconds, dice):
         self.wall += round(seconds * NS)
@@ -192,6 +197,7 @@ class World:
                 if job not in self.used:
                     self.used[job], self.inodes[job] = 0, dice.randrange(10**6)
                 self.used[job] += dice.randrange(round(3 * seconds * NS) + 1)
+                self.empty.discard(job)
         self.system_ns += dice.randrange(round(seconds * NS) + 1)
 
     def finish(self):
@@ -204,8 +210,8 @@ class World:
 
 
 KINDS = [
-    "nothing", "begin", "begin", "end", "requeue", "again", "vanish", "stop", "slurm", "lose",
-    "clock", "disk", "grid", "restart", "restart", "killed after the state",
+    "nothing", "begin", "begin", "end", "requeue", "again", "vanish", "leave", "stop", "slurm",
+    "lose", "clock", "disk", "grid", "restart", "restart", "killed after the state",
     "killed before the state without them", "reboot",
 ]  # fmt: skip
 STEPS = st.lists(

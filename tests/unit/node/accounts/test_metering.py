@@ -311,6 +311,16 @@ def test_a_clock_set_forward_counts_only_the_time_that_passed(rig, log):
     assert "the clock went forward by 3600.0 s" in log.getvalue()
 
 
+def test_an_ended_job_whose_group_stays_is_told_no_more(rig):
+    rig.run(7, 1)
+    rig.go(1, rig.begin(7))
+    rig.go(1, rig.end(7))
+    for _ in range(28):
+        rig.go(1)  # a process that cannot be killed: the group is not empty
+    assert [7 in parts(one) for one in rig.segments] == [True, False, False]
+    assert rig.metering.totals.job_w == {}
+
+
 def test_an_epoch_has_the_energy_of_exactly_its_interval(rig):
     rig.go(1, rig.begin(7, cpus=8))
     start = Mark(start=True, epoch=1, epochs=5, steps=0, step_relative_sd=None)

@@ -78,6 +78,14 @@ def test_a_part_without_energy_does_not_lower_the_segment(book):
     assert book.close_until(10 * NS, ())[0].quality is Quality.MEASURED
 
 
+def test_a_job_that_neither_was_there_nor_used_anything_is_not_told(book):
+    """An ended job's control group may stay; a part of it would have it settled for ever."""
+    short = tally(uj=1, present_ns=1000)
+    add(book, 1, {job(7): tally(), job(8): short, job(9): tally(cpu_ns=5), IDLE: tally(uj=J)})
+    (segment,) = book.close_until(10 * NS, {job(7)})
+    assert [part.job_id for part in segment.parts] == [None, 8, 9]
+
+
 def test_a_segments_meter_is_the_one_it_began_with(book):
     add(book, 1, {IDLE: tally(uj=J)}, "rapl")
     add(book, 2, {IDLE: tally(uj=J)}, "rapl + nvml")

@@ -156,6 +156,68 @@ def test_a_job_that_runs_is_not_suspended(tree):
     assert not found.read().readings[0].suspended
 
 
+# Groups that are left over
+
+SAMPLES = 40
+"""More than enough for a look at the processes of a group that stands still."""
+
+
+def test_version_2_a_group_without_a_process_is_no_job(tree):
+    top = scope(tree, usec=70)
+    ghost, other = usage(top / "job_7", 30), usage(top / "job_8", 40)
+    events = write(ghost / "cgroup.events", "populated 0\nfrozen 0\n")
+    write(other / "cgroup.events", "populated 1\nfrozen 0\n")
+    found = groups(tree)
+    for _ in range(SAMPLES):
+        sample = found.read()
+        assert [one.job_id for one in sample.readings] == [8]
+        assert (sample.left, sample.all_ns) == ({ghost.stat().st_ino: 30_000}, 70_000)
+    events.write_text("populated 1\nfrozen 0\n")
+    usage(ghost, 31)
+    sample = found.read()
+    assert ([one.job_id for one in sample.readings], sample.left) == ([7, 8], {})
+
+
+def test_a_job_that_ends_leaves_an_empty_group_that_is_seen_within_some_samples(tree):
+    job = usage(scope(tree) / "job_7", 0)
+    events = write(job / "cgroup.events", "populated 1\n")
+    found = groups(tree)
+    found.read()
+    events.write_text("populated 0\n")
+    for sample in range(SAMPLES):
+        usage(job, 10 * (sample + 1))
+        assert found.read().readings, "it is not looked for processes while CPU time is used"
+    assert found.read().readings == ()
+
+
+@pytest.mark.parametrize(
+    ("processes", "present"),
+    [
+        ({"cpuacct": {"": "", "step_0": "", "step_0/task_0": ""}}, False),
+        ({"cpuacct": {"": "", "step_0": "", "step_0/task_0": "41\n"}}, True),
+        ({"cpuacct": {"": ""}, "freezer": {"": "", "step_0": "41\n"}}, True),
+        ({"cpuacct": {"": ""}, "freezer": {"": "", "step_0": ""}}, False),
+        ({"cpuacct": {"step_0": ""}}, True),  # the job's own cannot be read
+    ],
+)
+def test_version_1_looks_for_processes_in_all_steps(tree, processes, present):
+    job = tree.cpu_v1(7, 5_000).relative_to(tree.cgroupfs / "cpuacct")
+    for controller, folders in processes.items():
+        for name, text in folders.items():
+            write(tree.cgroupfs / controller / job / name / "cgroup.procs", text)
+    found = groups(tree)
+    for _ in range(SAMPLES):
+        assert bool(found.read().readings) is present
+    tree.cpu_v1(7, 6_000)
+    assert found.read().readings, "what uses CPU time is there"
+
+
+def test_a_left_over_group_that_nobody_can_name_is_in_the_whole(tree):
+    top = scope(tree, usec=70)
+    write(usage(top / OLD, 25) / "cgroup.events", "populated 0\n")
+    assert groups(tree).read().all_ns == 70_000
+
+
 # Slurm 26.05
 
 

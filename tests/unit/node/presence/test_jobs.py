@@ -36,13 +36,14 @@ class Table:
         self.other_s = 0.0
         self.stays = {}
 
-    def go(self, seconds, *seen, all_s=None, gpus=(), hierarchy=5):
+    def go(self, seconds, *seen, all_s=None, gpus=(), hierarchy=5, left=()):
         begin, self.at_s = self.at_s, self.at_s + seconds
         events = [one for one in seen if isinstance(one, Event)]
         sample = CgroupSample(
             tuple(one for one in seen if isinstance(one, CpuReading)),
             None if all_s is None else round(all_s * NS),
             hierarchy,
+            {one.inode: one.cpu_ns for one in left},
         )
         advance = self.jobs.advance(
             round(begin * NS),
@@ -372,6 +373,53 @@ def test_an_end_may_lie_two_seconds_before_the_begin(table, end_s, closed):
     table.jobs.end_from_slurm([(7, 0, end_s)])
     assert table.jobs.present() == ([] if closed else [(7, 0)])
     assert table.go(1) == {(7, 0): (0 if closed else 1, 0)}
+
+
+def test_a_job_over_before_it_was_first_seen_is_closed_once_it_stood_still_for_long(table):
+    """Its group is left over; no prolog told when it began."""
+    table.at_s = 5000
+    table.go(1, reading(7, 100))
+    table.jobs.end_from_slurm([(7, 0, 1400)])
+    assert table.jobs.present() == [(7, 0)], "it may be another run, whose prolog was lost"
+    for _ in range(70):
+        table.go(10, reading(7, 100))
+    table.jobs.end_from_slurm([(7, 0, 1400)])
+    assert table.jobs.present() == []
+    assert table.go(1, reading(7, 100)) == {(7, 0): (0, 0)}
+    table.go(1, reading(7, 101))
+    assert table.jobs.present() == [(7, 0)], "it was another run after all"
+
+
+def test_a_job_that_was_announced_is_never_closed_by_an_earlier_end(table):
+    table.at_s = 5000
+    table.go(1, event("begin", 7, 5000.5), reading(7, 1))
+    for _ in range(70):
+        table.go(10, reading(7, 1))
+    table.jobs.end_from_slurm([(7, 0, 1400)])
+    assert table.jobs.present() == [(7, 0)]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_left_over_group_that_is_used_again_counts_from_there(table, journal, restart):
+    group = reading(7, 18_000)
+    table.go(1, left=[group], all_s=18_000)
+    assert table.go(1, left=[group], all_s=18_000) == {}
+    if restart:
+        state = json.loads(json.dumps(table.jobs.to_state()))
+        table.jobs = JobTable.from_state(state, journal)
+    seen = table.go(1, event("begin", 7, 2.5), reading(7, 18_000.5), all_s=18_000.5)
+    assert seen == {(7, 0): (0.5, 0.5)}
+    # Had it counted from zero, the balance would hide what is used from now on.
+    assert table.go(1, event("end", 7, 4), all_s=18_001.5) == {(7, 0): (1, 1)}
+
+
+def test_a_job_whose_last_process_is_gone_is_over_though_its_group_stays(table):
+    table.go(1, event("begin", 7, 0), reading(7, 1), reading(8, 1, inode=2))
+    group = [reading(7, 2), reading(8, 1, inode=2)]
+    table.go(1, reading(7, 2), event("end", 7, 1.5), left=group[1:])
+    table.go(1, left=group)
+    assert list(table.jobs) == []
+    assert table.go(1, left=group) == {}
 
 
 def test_of_several_ends_the_first_after_the_begin_counts(table):
