@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from carbonsched.model.energy import Quality, worse
 from carbonsched.node.accounts.attribution import Cells
-from carbonsched.node.accounts.segments import Cell, Tally
+from carbonsched.node.accounts.tallies import Cell, Tally
 from carbonsched.node.presence.jobs import TrackedJob
 from carbonsched.node.presence.stays import Owner, Stay
 

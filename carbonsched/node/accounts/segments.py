@@ -6,64 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from carbonsched.model.energy import (
-    Domain,
-    EnergyPart,
-    EnergySegment,
-    PartKind,
-    Quality,
-    worse,
-    worst,
-)
+from carbonsched.model.energy import Domain, EnergyPart, EnergySegment, PartKind, worst
+from carbonsched.node.accounts.tallies import Cell, Tally, tally_of, tally_state
 from carbonsched.node.presence.stays import IDLE, NOBODY, Owner
 from carbonsched.units import NS_PER_S, UJ_PER_J
 
 NS_PER_MS = 1_000_000
-
-
-@dataclass(slots=True)
-class Cell:
-    """One owner's energy in one domain, and how far it may be off (one standard deviation)."""
-
-    energy_uj: int
-    uncertainty_uj: int
-    quality: Quality
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one owner has in a segment so far; ``node_ns`` is as ``EnergyPart.node_ms``."""
-
-    cells: dict[Domain, Cell] = field(default_factory=dict)
-    cpu_ns: int = 0
-    present_ns: int = 0
-    node_ns: int = 0
-    uid: int | None = None
-
-    @property
-    def tells_something(self) -> bool:
-        """Whether its owner was there or used anything, be it too little for whole units.
-
-        A job that ended and whose control group stays did not: a part would be news of it, and have
-        it settled again.
-        """
-        times = self.cpu_ns or self.present_ns or self.node_ns
-        return bool(times) or any(cell.energy_uj for cell in self.cells.values())
-
-    def take(self, more: Tally) -> None:
-        """Add what came on top."""
-        for domain, added in more.cells.items():
-            cell = self.cells.get(domain)
-            if cell is None:
-                self.cells[domain] = added
-            else:
-                cell.energy_uj += added.energy_uj
-                cell.uncertainty_uj += added.uncertainty_uj
-                cell.quality = worse(cell.quality, added.quality)
-        self.cpu_ns += more.cpu_ns
-        self.present_ns += more.present_ns
-        self.node_ns += more.node_ns
-        self.uid = self.uid if more.uid is None else more.uid
 
 
 @dataclass(slots=True)
@@ -193,7 +141,7 @@ class SegmentBook:
                     "start_at": one.start_at,
                     "end_at": one.end_at,
                     "meter": one.meter,
-                    "tallies": [_tally_state(*each) for each in one.tallies.items()],
+                    "tallies": [tally_state(*each) for each in one.tallies.items()],
                 }
                 for one in self._open.values()
             ],
@@ -206,7 +154,7 @@ class SegmentBook:
         self._carry.load(state["carry"])
         self._open = {}
         for one in state["open"]:
-            tallies = dict(_tally(entry) for entry in one["tallies"])
+            tallies = dict(tally_of(entry) for entry in one["tallies"])
             segment = _Open(int(one["start_at"]), int(one["end_at"]), str(one["meter"]), tallies)
             self._open[segment.start_at] = segment
 
@@ -304,22 +252,3 @@ def _put(tallies: dict[Owner, Tally], more: Mapping[Owner, Tally]) -> None:
             tallies[owner] = added
         else:
             tally.take(added)
-
-
-def _tally_state(owner: Owner, tally: Tally) -> list[Any]:
-    cells = [
-        [domain, cell.energy_uj, cell.uncertainty_uj, cell.quality]
-        for domain, cell in tally.cells.items()
-    ]
-    return [*owner, tally.cpu_ns, tally.present_ns, tally.node_ns, tally.uid, cells]
-
-
-def _tally(entry: list[Any]) -> tuple[Owner, Tally]:
-    kind, job_id, restarts, cpu_ns, present_ns, node_ns, uid, cells = entry
-    by_domain = {
-        Domain(domain): Cell(energy_uj, uncertainty_uj, Quality(quality))
-        for domain, energy_uj, uncertainty_uj, quality in cells
-    }
-    return Owner(PartKind(kind), job_id, restarts), Tally(
-        by_domain, cpu_ns, present_ns, node_ns, uid
-    )

@@ -11,24 +11,13 @@ from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.presence.cgroups import CgroupSample, CpuReading
 from carbonsched.node.presence.doubts import Doubts
 from carbonsched.node.presence.events import Event, EventKind
-from carbonsched.node.presence.runs import ENDS_KEPT_NS, Ends, TrackedJob
+from carbonsched.node.presence.runs import ENDS_KEPT_NS, LOST_END_NS, Ends, TrackedJob
 from carbonsched.node.presence.stays import Stay
 from carbonsched.node.presence.unseen import UnseenCpu
 from carbonsched.units import NS_PER_S
 
-LOST_END_NS = 600 * NS_PER_S
-"""A job whose control group was there and has been gone so long is taken to have ended."""
 CLOCK_JUMP_NS = 2 * NS_PER_S
 """Wall and steady time further apart than this between two samples: somebody set the clock."""
-EDGE_NS = 2 * NS_PER_S
-"""How far before a run's begin, as its prolog told it, Slurm's record of its end may lie.
-
-The prolog runs after Slurm's start, so only Slurm's whole seconds and the difference of two clocks
-that are kept by NTP can put the end first. More would close a run by the end of an earlier one
-under its number, and what a run draws after that is lost to it; whereas a run that stays open by
-mistake is charged nothing: the daemon counts what lies within Slurm's record, give or take these
-two seconds.
-"""
 
 __all__ = ["Advance", "JobTable", "TrackedJob"]
 
@@ -115,14 +104,12 @@ class JobTable:
 
         What they were given after that instant stays with them, so they are doubtful.
         """
+        steady_ns = 0 if self._until is None else self._until[1]
         for job_id, restarts, ended_at_s in ended:
             at_ns = round(ended_at_s * NS_PER_S)
             for job in self._jobs:
                 same = (job.job_id, job.restarts) == (job_id, restarts)
-                # An earlier end is that of an earlier job with this number, or of one that was
-                # over before it was first seen.
-                early = at_ns < job.since_ns - EDGE_NS
-                if same and job.end_ns is None and (not early or self._stands_still(job)):
+                if same and job.end_ns is None and job.may_have_ended(at_ns, steady_ns):
                     job.end_ns, job.doubtful = at_ns, True
                     self._journal.say(
                         f"job {job_id} has ended by Slurm's record, without a word from the epilog"
@@ -241,9 +228,7 @@ class JobTable:
             if not same and job.inode is not None:
                 gone.add(id(job))  # it has another group now
             used[id(job)] = reading.cpu_ns - (origin.cpu_ns if same else self._left_by(reading))
-            if used[id(job)] or job.moved_ns is None:
-                job.moved_ns = steady_ns
-                self._withdraw_end(job)
+            job.used_cpu(used[id(job)], steady_ns)
             job.inode, job.cpu_ns = reading.inode, reading.cpu_ns
             job.gone_since_ns, job.away = None, False
             job.suspended = reading.suspended
@@ -276,19 +261,6 @@ class JobTable:
         """Where a group starts that is new to its job: one may be left over from an earlier run."""
         left_ns = self._left.get(reading.inode, 0)
         return left_ns if left_ns <= reading.cpu_ns else 0
-
-    def _stands_still(self, job: TrackedJob) -> bool:
-        """Whether a job that no prolog announced has used no CPU time for long."""
-        if job.announced or job.moved_ns is None or self._until is None:
-            return False
-        return self._until[1] - job.moved_ns > LOST_END_NS
-
-    def _withdraw_end(self, job: TrackedJob) -> None:
-        """It was taken to be over because it stood still, and moves: the end was another's."""
-        if job.announced or not job.doubtful or job.end_ns is None:
-            return
-        if job.end_ns < job.since_ns - EDGE_NS:
-            job.end_ns = None
 
     def _unannounced(self, reading: CpuReading, begin_ns: int) -> TrackedJob:
         self._journal.say(

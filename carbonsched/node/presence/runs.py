@@ -15,6 +15,17 @@ from carbonsched.units import NS_PER_S
 
 ENDS_KEPT = 64
 ENDS_KEPT_NS = 600 * NS_PER_S
+LOST_END_NS = 600 * NS_PER_S
+"""A job whose control group was there and has been gone so long is taken to have ended."""
+EDGE_NS = 2 * NS_PER_S
+"""How far before a run's begin, as its prolog told it, Slurm's record of its end may lie.
+
+The prolog runs after Slurm's start, so only Slurm's whole seconds and the difference of two clocks
+that are kept by NTP can put the end first. More would close a run by the end of an earlier one
+under its number, and what a run draws after that is lost to it; whereas a run that stays open by
+mistake is charged nothing: the daemon counts what lies within Slurm's record, give or take these
+two seconds.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +106,23 @@ class TrackedJob:
             self.owner, self.allocated or 0, first, last, cpu_ns,
             self.memory_mb, self.gpus, suspended, self.fading,
         )  # fmt: skip
+
+    def may_have_ended(self, at_ns: int, steady_ns: int) -> bool:
+        """Whether an end in Slurm's record can be this run's.
+
+        One before its begin is an earlier run's. Of a run that no prolog announced only the first
+        sight is known: where its control group does nothing for long, it was over before that.
+        """
+        still = self.moved_ns is not None and steady_ns - self.moved_ns > LOST_END_NS
+        return at_ns >= self.since_ns - EDGE_NS or (still and not self.announced)
+
+    def used_cpu(self, used_ns: int, steady_ns: int) -> None:
+        """Its CPU time was read; one that was over before it was first seen uses none."""
+        if used_ns or self.moved_ns is None:
+            self.moved_ns = steady_ns
+        over = self.end_ns is not None and self.end_ns < self.since_ns - EDGE_NS
+        if used_ns and over and self.doubtful and not self.announced:
+            self.end_ns = None
 
     def find_gpus(self, inventory: tuple[Gpu, ...]) -> None:
         """Tell what the prolog's words mean among the GPUs that are metered here."""

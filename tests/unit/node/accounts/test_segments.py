@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbonsched.model.energy import Domain, EnergySegment, PartKind, Quality
-from carbonsched.node.accounts.segments import Cell, SegmentBook, Tally
+from carbonsched.node.accounts.segments import SegmentBook
+from carbonsched.node.accounts.tallies import Cell, Tally
 from carbonsched.node.presence.stays import IDLE, SYSTEM, Owner
 
 NS = 1_000_000_000

@@ -10,7 +10,8 @@ from carbonsched.node.journal import Journal
 from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.presence.cgroups import CgroupSample, CpuReading
 from carbonsched.node.presence.events import Event, EventKind
-from carbonsched.node.presence.jobs import LOST_END_NS, JobTable
+from carbonsched.node.presence.jobs import JobTable
+from carbonsched.node.presence.runs import LOST_END_NS
 
 NS = 1_000_000_000
 
@@ -375,7 +376,7 @@ def test_an_end_may_lie_two_seconds_before_the_begin(table, end_s, closed):
     assert table.go(1) == {(7, 0): (0 if closed else 1, 0)}
 
 
-def test_a_job_over_before_it_was_first_seen_is_closed_once_it_stood_still_for_long(table):
+def test_a_job_over_before_it_was_first_seen_is_closed_once_it_stood_still_for_long(table, journal):
     """Its group is left over; no prolog told when it began."""
     table.at_s = 5000
     table.go(1, reading(7, 100))
@@ -385,6 +386,8 @@ def test_a_job_over_before_it_was_first_seen_is_closed_once_it_stood_still_for_l
         table.go(10, reading(7, 100))
     table.jobs.end_from_slurm([(7, 0, 1400)])
     assert table.jobs.present() == []
+    assert table.go(1, reading(7, 100)) == {(7, 0): (0, 0)}
+    table.jobs = JobTable.from_state(json.loads(json.dumps(table.jobs.to_state())), journal)
     assert table.go(1, reading(7, 100)) == {(7, 0): (0, 0)}
     table.go(1, reading(7, 101))
     assert table.jobs.present() == [(7, 0)], "it was another run after all"
