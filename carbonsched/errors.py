@@ -29,6 +29,10 @@ class RequestError(CarbonschedError):
     exit_status = 64
 
 
+class TooLargeError(RequestError):
+    """The other side takes no request of this size."""
+
+
 class ForbiddenError(RequestError):
     """The caller may not see or do this."""
 

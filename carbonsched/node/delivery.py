@@ -11,11 +11,19 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from carbonsched.errors import CarbonschedError, DaemonError, ForbiddenError, RequestError
+from carbonsched.errors import (
+    CarbonschedError,
+    DaemonError,
+    ForbiddenError,
+    RequestError,
+    TooLargeError,
+)
 from carbonsched.node.journal import Journal
 from carbonsched.node.spool import Spool, list_of
 
 BATCH = 200
+BATCH_BYTES = 500_000
+"""Of files in one request; while it is under way the agent holds some ten times as much."""
 UNTOLD_S = 3600.0
 """So long a daemon that does not know the key ``node`` is not told it again."""
 
@@ -94,13 +102,8 @@ class Delivery:
         Raises:
             CarbonschedError: the daemon did not take them: they wait for the next time.
         """
-        settled = 0
-        while paths := self._spool.waiting(BATCH):
-            done = self._deliver_batch(paths)
-            if not done:
-                break
-            settled += done
-        return settled
+        batches = self._spool.batches(BATCH, BATCH_BYTES)
+        return sum(self._deliver_batch(paths) for paths in batches)
 
     def _run(self) -> None:
         while True:
@@ -115,14 +118,25 @@ class Delivery:
                 return
 
     def _deliver_batch(self, paths: list[Path]) -> int:
+        """Post a batch, in halves where it is too large; how many items were settled."""
+        try:
+            return self._deliver_whole(paths)
+        except TooLargeError as error:
+            half = len(paths) // 2
+            if not half:
+                self._spool.reject(paths[0], str(error))
+                return 1
+        return self._deliver_batch(paths[:half]) + self._deliver_batch(paths[half:])
+
+    def _deliver_whole(self, paths: list[Path]) -> int:
         batch: dict[str, list[Any]] = {"segments": [], "epochs": []}
         sources: dict[str, list[Path]] = {"segments": [], "epochs": []}
         settled = 0
+        spoilt = []
         for path in paths:
             item, which = _read(path), list_of(path)
             if item is None or which is None:
-                self._spool.reject(path, "not a reading")
-                settled += not path.exists()
+                spoilt.append(path)
             else:
                 batch[which].append(item)
                 sources[which].append(path)
@@ -132,6 +146,9 @@ class Delivery:
             self.delivered_at = time.time()
             for one in _ended(answer):
                 self._ended.put(one)
+        for path in spoilt:
+            self._spool.reject(path, "not a reading")
+            settled += not path.exists()
         return settled
 
     def _settle(self, sources: dict[str, list[Path]], refused: dict[tuple[str, int], str]) -> int:
@@ -159,7 +176,7 @@ class Delivery:
         }
         try:
             return self._poster.post("/v1/readings", batch | {"node": view})
-        except ForbiddenError:
+        except (ForbiddenError, TooLargeError):
             raise
         except RequestError:
             answer = self._poster.post("/v1/readings", batch)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -98,15 +99,37 @@ class Spool:
         self._journal.over("outbox", f"{self._outbox} can be written again")
         return True
 
-    def waiting(self, most: int) -> list[Path]:
-        """The oldest items that wait for delivery."""
+    def batches(self, most: int, most_bytes: int, but: Container[str] = ()) -> Iterator[list[Path]]:
+        """All that waits now ``but`` some names, oldest first, in pieces for one request each.
+
+        A piece has at most so many items and bytes, and at least one item, whatever its size.
+        """
+        batch: list[Path] = []
+        left = most_bytes
+        for name in self._waiting():
+            if name in but:
+                continue
+            path = self._outbox / name
+            try:
+                size = path.stat().st_size
+            except OSError:
+                continue  # gone meanwhile, or for the next time
+            if batch and (len(batch) == most or size > left):
+                yield batch
+                batch, left = [], most_bytes
+            batch.append(path)
+            left -= size
+        if batch:
+            yield batch
+
+    def _waiting(self) -> list[str]:
+        """The names of all items in the outbox, oldest first."""
         try:
             with os.scandir(self._outbox) as entries:
-                names = [entry.name for entry in entries if entry.name.endswith(".json")]
+                names = [entry.name for entry in entries]
         except OSError:
             return []
-        visible = (name for name in names if not name.startswith("."))
-        return [self._outbox / name for name in sorted(visible)[:most]]
+        return sorted(name for name in names if name.endswith(".json") and name[0] != ".")
 
     def delivered(self, path: Path) -> None:
         """The daemon has it."""

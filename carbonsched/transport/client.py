@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from carbonsched.errors import DaemonError, ForbiddenError, RequestError
+from carbonsched.errors import DaemonError, ForbiddenError, RequestError, TooLargeError
 from carbonsched.transport.munge import Munge
 from carbonsched.transport.request import SCHEME, signed_payload
 
@@ -44,7 +44,11 @@ class Client:
         headers = {"Authorization": f"{SCHEME} {credential}", "Content-Type": "application/json"}
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         try:
-            connection.request(method, path, body or None, headers)
+            connection.connect()
+            # A server that refuses a body by its length closes before it has read it all; its
+            # answer is there all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body or None, headers)
             response = connection.getresponse()
             text = self._whole(response)
         except (OSError, UnicodeError, http.client.HTTPException) as error:
@@ -83,6 +87,8 @@ def _interpret(status: int, text: bytes) -> Any:
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):
+        if status == http.client.REQUEST_ENTITY_TOO_LARGE:
+            raise TooLargeError("a proxy before the daemon takes no request of this size") from None
         raise DaemonError(f"the daemon answered {status} with something that is not JSON") from None
     if status == http.client.OK:
         return answer
@@ -90,6 +96,8 @@ def _interpret(status: int, text: bytes) -> Any:
     message = message or f"the daemon answered {status}"
     if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
         raise ForbiddenError(message)
+    if status == http.client.REQUEST_ENTITY_TOO_LARGE:
+        raise TooLargeError(message)
     if http.client.BAD_REQUEST <= status < http.client.INTERNAL_SERVER_ERROR:
         raise RequestError(message)
     raise DaemonError(message)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 import time
@@ -10,17 +9,22 @@ import pytest
 
 from carbonsched.errors import ConfigError, DaemonError, RequestError
 from carbonsched.model.energy import EnergyPart, EnergySegment, EpochRecord, PartKind, Quality
-from carbonsched.node.delivery import Delivery, Sender
+from carbonsched.node.delivery import BATCH_BYTES, Delivery, Sender
 from carbonsched.node.spool import Spool
+from carbonsched.transport.client import Client
 
 SENDER = Sender("lab", "n1")
 
 
-def segment(start_at, joules=5):
-    part = EnergyPart(kind=PartKind.IDLE, energy_j=joules)
+def segment(start_at, joules=5, jobs=0):
+    idle = EnergyPart(kind=PartKind.IDLE, energy_j=joules)
+    parts = [
+        EnergyPart(kind=PartKind.JOB, energy_j=1, job_id=number + 1, restarts=0)
+        for number in range(jobs)
+    ]
     return EnergySegment(
-        cluster="lab", node="n1", start_at=start_at, end_at=start_at + 10, total_j=joules,
-        quality=Quality.MODELLED, meter="model", parts=(part,),
+        cluster="lab", node="n1", start_at=start_at, end_at=start_at + 10, total_j=joules + jobs,
+        quality=Quality.MODELLED, meter="model", parts=(idle, *parts),
     )  # fmt: skip
 
 
@@ -37,7 +41,9 @@ class Daemon:
 
     def __init__(self):
         self.bodies = []
+        self.lengths = []
         self.strict = False
+        self.most_bytes = 16 * 1024 * 1024
         self.answer = lambda body: {
             "accepted": len(body["segments"]) + len(body["epochs"]), "duplicates": 0, "refused": [],
         }  # fmt: skip
@@ -45,8 +51,13 @@ class Daemon:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                length = int(self.headers["Content-Length"])
+                if length > daemon.most_bytes:
+                    self.send_error(413)  # a page, and the body is not read
+                    return
+                body = json.loads(self.rfile.read(length))
                 daemon.bodies.append((self.path, body))
+                daemon.lengths.append(length)
                 if daemon.strict and "node" in body:
                     self.send_response(422)
                     text = b'{"error": "node: extra inputs are not permitted"}'
@@ -70,25 +81,26 @@ class Daemon:
         self.thread.join()
 
 
+class AnyCredential:
+    """In MUNGE's place: no munged need run here."""
+
+    def encode(self, payload):
+        return payload.hex()
+
+
 class Plain:
-    """Posts without a credential, as no munged need run here."""
+    """The agent's client, to a port that a test may change."""
 
     def __init__(self, port):
         self.port = port
 
     def post(self, path, document):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-        try:
-            connection.request("POST", path, json.dumps(document).encode())
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-            if response.status != http.client.OK:
-                raise RequestError(answer["error"])
-            return answer  # noqa: TRY300 - the connection is closed either way
-        except OSError as error:
-            raise DaemonError(f"the daemon does not answer ({error})") from None
-        finally:
-            connection.close()
+        client = Client(f"http://127.0.0.1:{self.port}", AnyCredential(), timeout_s=2)
+        return client.post(path, document)
+
+
+def waiting(tree):
+    return sorted(path.name for path in (tree.spool / "outbox").glob("[!.]*.json"))
 
 
 def wait_until(true):
@@ -117,7 +129,9 @@ def delivery(spool, daemon, journal):
     return Delivery(spool, lambda: Plain(daemon.server.server_port), 0.05, journal, SENDER)
 
 
-def test_everything_goes_in_the_daemons_words_and_leaves_after_the_answer(spool, delivery, daemon):
+def test_everything_goes_in_the_daemons_words_and_leaves_after_the_answer(
+    spool, delivery, daemon, tree
+):
     for item in (segment(20), segment(10), epoch(1)):
         assert spool.put(item)
     assert delivery.deliver() == 3
@@ -125,7 +139,7 @@ def test_everything_goes_in_the_daemons_words_and_leaves_after_the_answer(spool,
     assert path == "/v1/readings"
     assert [one["start_at"] for one in body["segments"]] == [10, 20]
     assert [EpochRecord.from_wire(one) for one in body["epochs"]] == [epoch(1)]
-    assert spool.waiting(9) == []
+    assert waiting(tree) == []
     assert delivery.deliver() == 0
 
 
@@ -134,6 +148,46 @@ def test_many_go_in_batches(spool, delivery, daemon):
         spool.put(epoch(number))
     assert delivery.deliver() == 250
     assert [len(body["epochs"]) for _, body in daemon.bodies] == [200, 50]
+
+
+def test_a_backlog_of_large_segments_goes_in_requests_of_bounded_size(
+    spool, delivery, daemon, tree
+):
+    backlog = [segment(10 * number, jobs=640) for number in range(40)]
+    for one in backlog:
+        spool.put(one)
+    assert sum(path.stat().st_size for path in (tree.spool / "outbox").iterdir()) > 3 * BATCH_BYTES
+    assert delivery.deliver() == 40
+    assert waiting(tree) == []
+    assert max(daemon.lengths) < BATCH_BYTES + 10_000
+    assert min(daemon.lengths[:-1]) > BATCH_BYTES / 2
+    told = [one for _, body in daemon.bodies for one in body["segments"]]
+    assert [EnergySegment.from_wire(one) for one in told] == backlog
+
+
+def test_a_segment_larger_than_a_request_should_be_goes_alone(spool, delivery, daemon):
+    for item in (segment(10), segment(20, jobs=4000), segment(30)):
+        spool.put(item)
+    assert delivery.deliver() == 3
+    assert [len(body["segments"]) for _, body in daemon.bodies] == [1, 1, 1]
+    assert daemon.lengths[1] > BATCH_BYTES
+
+
+def test_what_a_daemon_finds_too_large_goes_in_halves_and_alone_it_is_put_aside(
+    spool, delivery, daemon, tree, log
+):
+    for number in range(8):
+        spool.put(segment(10 * number, jobs=300 if number == 5 else 20))
+    (tree.spool / "outbox/segment.7.json").write_text('{"torn')
+    daemon.most_bytes = 10_000
+    assert delivery.deliver() == 9
+    assert waiting(tree) == []
+    starts = [one["start_at"] for _, body in daemon.bodies for one in body["segments"]]
+    assert starts == [0, 10, 20, 30, 40, 60, 70]
+    why = (tree.spool / "rejected/segment.000000000050.json.error").read_text()
+    assert "takes no request of this size" in why
+    assert log.getvalue().count("segment.000000000050.json was refused") == 1
+    assert log.getvalue().count("\n") == 2
 
 
 def test_what_is_refused_is_kept_apart_with_its_error(spool, delivery, daemon, tree, log):
@@ -147,7 +201,7 @@ def test_what_is_refused_is_kept_apart_with_its_error(spool, delivery, daemon, t
         ],
     }  # fmt: skip
     assert delivery.deliver() == 3
-    assert spool.waiting(9) == []
+    assert waiting(tree) == []
     rejected = tree.spool / "rejected"
     kept = json.loads((rejected / "segment.000000000020.json").read_text())
     assert EnergySegment.from_wire(kept) == segment(20)
@@ -184,7 +238,7 @@ def test_a_daemon_that_does_not_know_nodes_gets_readings_without(spool, delivery
 
 
 def test_readings_are_settled_even_if_the_word_on_ended_jobs_makes_no_sense(
-    spool, delivery, daemon
+    spool, delivery, daemon, tree
 ):
     spool.put(segment(10))
     daemon.answer = lambda _body: {
@@ -192,16 +246,16 @@ def test_readings_are_settled_even_if_the_word_on_ended_jobs_makes_no_sense(
     }  # fmt: skip
     with pytest.raises(DaemonError, match="ended jobs"):
         delivery.deliver()
-    assert spool.waiting(9) == []
+    assert waiting(tree) == []
 
 
 @pytest.mark.parametrize("answer", [[], {}, {"refused": []}, {"accepted": 1, "refused": [3]}, None])
-def test_an_answer_that_is_none_loses_nothing(spool, delivery, daemon, answer):
+def test_an_answer_that_is_none_loses_nothing(spool, delivery, daemon, answer, tree):
     spool.put(segment(10))
     daemon.answer = lambda _body: answer
     with pytest.raises(DaemonError, match="versions"):
         delivery.deliver()
-    assert len(spool.waiting(9)) == 1
+    assert len(waiting(tree)) == 1
 
 
 def test_a_file_that_is_no_reading_is_put_aside(spool, delivery, daemon, tree):
@@ -214,7 +268,7 @@ def test_a_file_that_is_no_reading_is_put_aside(spool, delivery, daemon, tree):
 
 
 def test_while_the_daemon_is_away_readings_wait_and_the_log_stays_short(
-    spool, daemon, journal, log
+    spool, daemon, journal, log, tree
 ):
     port = Plain(1)  # nothing listens there
     delivery = Delivery(spool, lambda: port, 0.02, journal, SENDER)
@@ -222,21 +276,21 @@ def test_while_the_daemon_is_away_readings_wait_and_the_log_stays_short(
     delivery.start()
     wait_until(lambda: "does not answer" in log.getvalue())
     time.sleep(0.2)
-    assert len(spool.waiting(9)) == 1
+    assert len(waiting(tree)) == 1
     assert log.getvalue().count("\n") == 1
     port.port = daemon.server.server_port
-    wait_until(lambda: not spool.waiting(9))
+    wait_until(lambda: not waiting(tree))
     delivery.stop(5)
     assert "the daemon answers again: 1 delivered" in log.getvalue()
 
 
-def test_a_stop_delivers_once_more(spool, delivery, daemon):
+def test_a_stop_delivers_once_more(spool, delivery, daemon, tree):
     delivery._period_s = 60
     delivery.start()
     spool.put(segment(10))
     delivery.stop(5)
     assert len(daemon.bodies) == 1
-    assert spool.waiting(9) == []
+    assert waiting(tree) == []
 
 
 def test_a_hanging_daemon_does_not_hold_up_the_stop(spool, delivery, daemon):

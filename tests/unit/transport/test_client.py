@@ -11,7 +11,13 @@ from contextlib import closing
 
 import pytest
 
-from carbonsched.errors import DaemonError, ExternalError, ForbiddenError, RequestError
+from carbonsched.errors import (
+    DaemonError,
+    ExternalError,
+    ForbiddenError,
+    RequestError,
+    TooLargeError,
+)
 from carbonsched.transport import client as transport
 from carbonsched.transport.client import Client
 from carbonsched.transport.munge import Munge
@@ -122,6 +128,7 @@ def test_what_is_not_json_is_said_to_be_not(wire, body):
         ("403 Forbidden", ForbiddenError),
         ("404 Not Found", RequestError),
         ("409 Conflict", RequestError),
+        ("413 Request Entity Too Large", TooLargeError),
         ("301 Moved", DaemonError),
         ("204 No Content", DaemonError),
         ("500 Internal Server Error", DaemonError),

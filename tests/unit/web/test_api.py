@@ -17,6 +17,7 @@ from carbonsched.errors import (
     ForbiddenError,
     LedgerError,
     RequestError,
+    TooLargeError,
 )
 from carbonsched.model.directives import Directives
 from carbonsched.transport.request import signed_payload
@@ -246,6 +247,14 @@ def test_an_audit_of_no_time_is_refused(service):
 def test_a_document_is_bounded(service):
     length = {"Content-Length": str(MAX_BODY + 1)}
     refused(service.ask("POST", "/v1/readings", headers=length), 413, str(MAX_BODY))
+
+
+def test_the_client_hears_that_a_document_is_too_large(service):
+    """Though the daemon answers and closes while most of it is still to be sent."""
+    for _ in range(3):
+        with pytest.raises(TooLargeError):
+            service.client.post("/v1/readings", {"segments": ["x" * MAX_BODY]})
+    assert service.backend.asked == []
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
