@@ -129,6 +129,7 @@ class Agent:
             job_w=None if failed else totals.job_w,
             meter_errors=dict(self._panel.errors),
             marks_ignored=self._marks.ignored,
+            postponed=self._delivery.postponed,
         )
 
     def _keep(self) -> None:

@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 from carbonsched.errors import (
     CarbonschedError,
-    DaemonError,
     ForbiddenError,
     RequestError,
     TooLargeError,
 )
 from carbonsched.node.journal import Journal
+from carbonsched.node.postponed import Postponed
+from carbonsched.node.receipt import Ended, Refusals, ended_runs, refusals
 from carbonsched.node.spool import Spool, list_of
 
 BATCH = 200
@@ -29,8 +30,6 @@ UNTOLD_S = 3600.0
 
 Run = tuple[int, int]
 """Job id and restart count."""
-Ended = tuple[int, int, int]
-"""Job id, restart count, and when it ended by Slurm's record, in seconds since 1970."""
 
 
 class Poster(Protocol):
@@ -71,12 +70,14 @@ class Delivery:
         self._journal = journal
         self._sender = sender
         self._poster: Poster | None = None
+        self._postponed = Postponed()
         self._untold_until = 0.0
         self._ended: SimpleQueue[Ended] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self.present: Sequence[Run] = ()
         self.delivered_at: float | None = None
+        self.postponed = 0
 
     def start(self) -> None:
         """Begin delivering."""
@@ -102,8 +103,14 @@ class Delivery:
         Raises:
             CarbonschedError: the daemon did not take them: they wait for the next time.
         """
-        batches = self._spool.batches(BATCH, BATCH_BYTES)
-        return sum(self._deliver_batch(paths) for paths in batches)
+        batches = self._spool.batches(BATCH, BATCH_BYTES, self._postponed.begin_round())
+        try:
+            settled = sum(self._deliver_batch(paths) for paths in batches)
+        finally:
+            self.postponed = len(self._postponed)
+        if self._postponed.end_round():
+            self._journal.say("nothing is postponed any more: the daemon takes all readings")
+        return settled
 
     def _run(self) -> None:
         while True:
@@ -142,26 +149,37 @@ class Delivery:
                 sources[which].append(path)
         if batch["segments"] or batch["epochs"]:
             answer = self._post(batch)
-            settled += self._settle(sources, _refused(answer))
+            settled += self._settle(sources, refusals(answer))
             self.delivered_at = time.time()
-            for one in _ended(answer):
+            for one in ended_runs(answer):
                 self._ended.put(one)
         for path in spoilt:
             self._spool.reject(path, "not a reading")
             settled += not path.exists()
         return settled
 
-    def _settle(self, sources: dict[str, list[Path]], refused: dict[tuple[str, int], str]) -> int:
+    def _settle(self, sources: dict[str, list[Path]], refused: Refusals) -> int:
         """Take what the daemon has answered for out of the outbox; how many items that were."""
         settled = 0
         for which, paths in sources.items():
             for index, path in enumerate(paths):
-                if (which, index) in refused:
-                    self._spool.reject(path, refused[which, index])
-                else:
+                refusal = refused.get((which, index))
+                if refusal is None:
                     self._spool.delivered(path)
+                elif refusal.retry:
+                    self._postpone(path, refusal.error)
+                    continue
+                else:
+                    self._spool.reject(path, refusal.error)
                 settled += not path.exists()
         return settled
+
+    def _postpone(self, path: Path, error: str) -> None:
+        if self._postponed.add(path.name, error):
+            self._journal.say(
+                f"the daemon does not take {path.name} yet ({error}): it stays in the outbox and is"
+                " sent again, and so are others of which that is said"
+            )
 
     def _post(self, batch: dict[str, list[Any]]) -> Any:
         """The answer; a daemon of before the key ``node`` refuses it, and gets readings without."""
@@ -190,30 +208,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return item if isinstance(item, dict) else None
-
-
-def _refused(answer: Any) -> dict[tuple[str, int], str]:
-    """Which items the daemon refused, and why."""
-    try:
-        refused = {
-            (str(one["list"]), int(one["index"])): str(one["error"]) for one in answer["refused"]
-        }
-        int(answer["accepted"])
-    except (TypeError, KeyError, ValueError):
-        raise DaemonError(
-            "the daemon's answer to readings is not one: are versions equal?"
-        ) from None
-    return refused
-
-
-def _ended(answer: dict[str, Any]) -> list[Ended]:
-    """Runs that are over; daemons of before that was asked do not tell."""
-    try:
-        return [
-            (int(job_id), int(restarts), int(ended_at))
-            for job_id, restarts, ended_at in answer.get("ended", ())
-        ]
-    except (TypeError, ValueError):
-        raise DaemonError(
-            "the daemon's answer about ended jobs is not one: are versions equal?"
-        ) from None

@@ -37,8 +37,9 @@ class Status:
     used it; both have the same sum. ``job_w`` is each present job's mean power over the last
     sample in watts, ``None`` where that sample failed; ``quality`` is that of the sample's energy.
     ``meter_errors`` counts failures by meter key, ``marks_ignored`` epoch marks that were not
-    taken. Instants are seconds since 1970, ``None`` for never. ``spool`` is the agent's folder,
-    whose files are counted when somebody asks.
+    taken, ``postponed`` readings that the daemon would not take yet. Instants are seconds since
+    1970, ``None`` for never. ``spool`` is the agent's folder, whose files are counted when somebody
+    asks.
     """
 
     node: str
@@ -53,6 +54,7 @@ class Status:
     job_w: Mapping[int, float] | None = None
     meter_errors: Mapping[str, int] = field(default_factory=dict)
     marks_ignored: int = 0
+    postponed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class _Family:
 def render(status: Status, process_started_at: float | None) -> str:
     """The whole text of one scrape."""
     process = _process(process_started_at)
-    families = (*_energy(status), *_agent(status), *_spool(status.spool), *process)
+    families = (*_energy(status), *_agent(status), *_spool(status), *process)
     return "".join(f"{line}\n" for family in families for line in family.lines())
 
 
@@ -163,9 +165,9 @@ def _agent(status: Status) -> Iterator[_Family]:
     )
 
 
-def _spool(spool: Path) -> Iterator[_Family]:
+def _spool(status: Status) -> Iterator[_Family]:
     """What waits and what was refused, counted in the folders themselves."""
-    waiting = _changed_at(spool / "outbox", ".json")
+    waiting = _changed_at(status.spool / "outbox", ".json")
     oldest = min(waiting) if waiting else None
     yield _Family(
         "carbonsched_spool_items",
@@ -179,7 +181,13 @@ def _spool(spool: Path) -> Iterator[_Family]:
         "Since when the oldest of them waits; absent if none does.",
         [({}, oldest)],
     )
-    rejected = _changed_at(spool / "rejected", "", but=".error")
+    yield _Family(
+        "carbonsched_postponed_items",
+        "gauge",
+        "Those of them that the daemon refused for now: they are sent again.",
+        [({}, status.postponed)],
+    )
+    rejected = _changed_at(status.spool / "rejected", "", but=".error")
     yield _Family(
         "carbonsched_rejected_items",
         "gauge",

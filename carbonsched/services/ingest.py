@@ -20,6 +20,10 @@ FUTURE_S = 3600
 """How far a node's clock may run ahead before its readings are refused."""
 
 
+class _NotYetError(ValueError):
+    """A sound reading that a mend here or on the node, or time alone, may let in."""
+
+
 class TakeReadings:
     """Stores what agents send; each reading stands or falls by itself."""
 
@@ -39,6 +43,8 @@ class TakeReadings:
         node: NodeView | None = None,
     ) -> dict[str, Any]:
         """Store all that is sound, in one transaction; what is refused says why.
+
+        ``retry`` tells of a refusal that the agent shall keep the reading and send it again later.
 
         Of the runs that a node believes present, ``ended`` tells those that are over by Slurm's
         record: their epilogs are missing there, and the ledger keeps that.
@@ -107,17 +113,20 @@ class TakeReadings:
         receipts: dict[str, Any],
     ) -> None:
         for index, item in enumerate(items):
+            retry = False
             try:
                 receipt = store(item)
             except ValueError as error:
-                refusal = str(error)
+                refusal, retry = str(error), isinstance(error, _NotYetError)
             else:
                 if receipt is not Receipt.CONFLICT:
                     counted = "accepted" if receipt is Receipt.ACCEPTED else "duplicates"
                     receipts[counted] += 1
                     continue
                 refusal = "another reading of this node covers the same time with other figures"
-            receipts["refused"].append({"list": name, "index": index, "error": refusal})
+            receipts["refused"].append(
+                {"list": name, "index": index, "error": refusal, "retry": retry}
+            )
 
     def _segment(self, wire: Any) -> Receipt:
         segment = EnergySegment.from_wire(wire)
@@ -137,9 +146,11 @@ class TakeReadings:
     def _checked(self, cluster: str, at: int) -> int:
         now = self._clock.now()
         if cluster not in self._clusters:
-            raise ValueError(f"cluster {cluster!r} is not managed here")
+            raise _NotYetError(f"cluster {cluster!r} is not managed here")
         if at > now + FUTURE_S:
-            raise ValueError("it lies more than an hour ahead; check the node's clock")
+            raise _NotYetError(
+                "it lies more than an hour ahead; check the clocks of node and daemon"
+            )
         return now
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
-from carbonsched.errors import ConfigError, DaemonError, RequestError
+from carbonsched.errors import DaemonError
 from carbonsched.model.energy import EnergyPart, EnergySegment, EpochRecord, PartKind, Quality
+from carbonsched.node import postponed
 from carbonsched.node.delivery import BATCH_BYTES, Delivery, Sender
 from carbonsched.node.spool import Spool
 from carbonsched.transport.client import Client
@@ -210,6 +214,129 @@ def test_what_is_refused_is_kept_apart_with_its_error(spool, delivery, daemon, t
     assert "no such job" in log.getvalue()
 
 
+@pytest.fixture
+def hand_clock(monkeypatch):
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(postponed, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+@pytest.fixture
+def choosy(daemon):
+    """A daemon that would not take segments of some instants yet, and what it was sent of them."""
+    said = SimpleNamespace(not_yet={20}, sent=[])
+
+    def answer(body):
+        starts = [one["start_at"] for one in body["segments"]]
+        said.sent.append(starts)
+        refused = [
+            {"list": "segments", "index": index, "error": "it lies ahead", "retry": True}
+            for index, start in enumerate(starts)
+            if start in said.not_yet
+        ]
+        return {"accepted": len(starts) - len(refused), "duplicates": 0, "refused": refused}
+
+    daemon.answer = answer
+    return said
+
+
+def test_what_may_be_taken_later_stays_and_holds_up_nothing(
+    spool, delivery, choosy, tree, log, hand_clock
+):
+    for start_at in (10, 20, 30):
+        spool.put(segment(start_at))
+    assert delivery.deliver() == 2
+    assert waiting(tree) == ["segment.000000000020.json"]
+    assert delivery.postponed == 1
+    spool.put(segment(40))
+    choosy.not_yet.add(50)
+    spool.put(segment(50))
+    assert [delivery.deliver() for _ in range(3)] == [1, 0, 0]
+    assert choosy.sent == [[10, 20, 30], [40, 50]]
+    assert delivery.postponed == 2
+    choosy.not_yet.clear()
+    hand_clock.now += postponed.FIRST_S
+    assert delivery.deliver() == 2
+    assert choosy.sent[2:] == [[20, 50]]
+    assert waiting(tree) == []
+    assert delivery.postponed == 0
+    assert list((tree.spool / "rejected").iterdir()) == []
+    told = log.getvalue().splitlines()
+    assert len(told) == 2
+    assert "segment.000000000020.json yet (it lies ahead): it stays" in told[0]
+    assert "nothing is postponed any more" in told[1]
+
+
+def test_what_stays_is_sent_ever_more_seldom_and_at_least_every_hour(
+    spool, delivery, choosy, hand_clock
+):
+    spool.put(segment(20))
+    began = hand_clock.now
+    sent_after_s = []
+    while hand_clock.now < began + 5 * 3600:
+        delivery.deliver()
+        if choosy.sent:
+            choosy.sent.clear()
+            sent_after_s.append(hand_clock.now - began)
+        hand_clock.now += 10
+    gaps = [after - before for before, after in pairwise(sent_after_s)]
+    assert gaps[:7] == [60, 120, 240, 480, 960, 1920, 3600]
+    assert set(gaps[7:]) == {3600}
+
+
+def test_a_successor_sends_at_once_what_was_postponed(
+    spool, delivery, choosy, daemon, journal, tree
+):
+    spool.put(segment(20))
+    assert delivery.deliver() == 0
+    choosy.not_yet.clear()
+    port = Plain(daemon.server.server_port)
+    assert Delivery(spool, lambda: port, 0.05, journal, SENDER).deliver() == 1
+    assert waiting(tree) == []
+
+
+@pytest.mark.parametrize("word", [{}, {"retry": False}, {"retry": "later"}, {"retry": None}])
+def test_only_a_plain_yes_keeps_a_refused_reading_in_the_outbox(
+    spool, delivery, daemon, tree, word
+):
+    """Daemons of before that word do not say it: what they refuse is put aside, as ever."""
+    spool.put(segment(10))
+    daemon.answer = lambda _body: {
+        "accepted": 0, "duplicates": 0,
+        "refused": [{"list": "segments", "index": 0, "error": "cluster x"} | word],
+    }  # fmt: skip
+    assert delivery.deliver() == 1
+    assert waiting(tree) == []
+    assert (tree.spool / "rejected/segment.000000000010.json").exists()
+
+
+def test_what_was_refused_is_sent_again_from_the_outbox(spool, delivery, daemon, tree):
+    """As the handbook says: mend, then move the files back, while the agent runs."""
+    taken, items = daemon.answer, (segment(10), segment(20), epoch(1))
+    for item in items:
+        spool.put(item)
+    daemon.answer = lambda _body: {
+        "accepted": 0, "duplicates": 0,
+        "refused": [
+            {"list": "segments", "index": 0, "error": "no"},
+            {"list": "segments", "index": 1, "error": "no"},
+            {"list": "epochs", "index": 0, "error": "no"},
+        ],
+    }  # fmt: skip
+    delivery.deliver()
+    rejected = tree.spool / "rejected"
+    assert len(list(rejected.iterdir())) == 6
+    daemon.answer = taken
+    command = "mv rejected/segment.*.json rejected/epoch.*.json outbox/ && rm rejected/*.error"
+    subprocess.run(["sh", "-c", command], cwd=tree.spool, check=True)
+    assert delivery.deliver() == 3
+    assert list(rejected.iterdir()) == []
+    assert waiting(tree) == []
+    _, again = daemon.bodies[-1]
+    assert [EnergySegment.from_wire(one) for one in again["segments"]] == list(items[:2])
+    assert [EpochRecord.from_wire(one) for one in again["epochs"]] == [items[2]]
+
+
 def test_the_daemon_is_told_who_is_there_and_tells_who_has_ended(spool, delivery, daemon):
     delivery.present = [(7, 0), (8, 2)]
     daemon.answer = lambda _body: {
@@ -307,30 +434,3 @@ def test_a_hanging_daemon_does_not_hold_up_the_stop(spool, delivery, daemon):
     delivery.stop(0.3)
     assert time.monotonic() - began < 2
     released.set()
-
-
-def test_one_agent_at_a_time_may_hold_a_spool(tree, journal, spool):
-    with pytest.raises(RequestError, match="another agent is metering"):
-        Spool(tree.spool, journal)
-
-
-def test_a_spool_that_cannot_be_made_is_one_line(tree, journal):
-    (tree.root / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"name another agent\.spool"):
-        Spool(tree.root / "file/n1", journal)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 200_000, "\x00\x01"])
-def test_a_damaged_state_is_kept_aside(tree, spool, log, text):
-    (tree.spool / "state.json").write_text(text)
-    assert spool.load_state() is None
-    assert (tree.spool / "state.json.damaged").read_text() == text
-    assert log.getvalue().count("\n") == 1
-    assert spool.load_state() is None
-
-
-def test_state_survives(spool):
-    assert spool.load_state() is None
-    assert spool.save_state({"a": 1}, durable=True)
-    assert spool.save_state({"a": 2}, durable=False)
-    assert spool.load_state() == {"a": 2}

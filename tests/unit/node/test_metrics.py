@@ -56,6 +56,7 @@ def status(spool):
         job_w={11: 40.5, 12: 0.0},
         meter_errors={"rapl": 0, "nvml": 3},
         marks_ignored=2,
+        postponed=1,
     )
 
 
@@ -95,6 +96,7 @@ def test_a_whole_scrape(status, spool):
         "carbonsched_marks_ignored_total": 2,
         "carbonsched_spool_items": 2,
         "carbonsched_spool_oldest_timestamp_seconds": 1000.5,
+        "carbonsched_postponed_items": 1,
         "carbonsched_rejected_items": 1,
         "process_start_time_seconds": 12.5,
     }
@@ -111,6 +113,7 @@ def test_what_is_not_known_has_no_sample(tmp_path):
         "carbonsched_consumed_energy_joules_total",
         "carbonsched_samples_total",
         "carbonsched_marks_ignored_total",
+        "carbonsched_postponed_items",
         "carbonsched_meter_info",
         "carbonsched_build_info",
         "process_cpu_seconds_total",
