@@ -212,3 +212,23 @@ def test_an_address_that_is_none_is_refused_with_the_form(url):
 def test_without_munged_nothing_is_asked(tmp_path):
     with pytest.raises(ExternalError, match="is munged running"):
         Client("http://127.0.0.1:9", Munge(str(tmp_path / "none"))).get("/v1/x")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"), [(b'{"error": "at most 9 bytes"}', "at most 9"), (b"<html>", "a proxy")]
+)
+def test_a_body_that_is_refused_unread_is_told_as_too_large(body, said):
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def refuse():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(response(body, "413 Request Entity Too Large"))
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", AnyCredential(), 5.0)
+        with pytest.raises(TooLargeError, match=said):
+            client.post("/v1/x", "x" * 20_000_000)
+        thread.join(10)
