@@ -51,6 +51,22 @@ command._connect = Plain
 sys.exit(command.main(sys.argv[1:]))
 """
 
+# The same on a machine whose clock is set: a file says by how many nanoseconds it is off.
+STEPPED = (
+    """
+import os, pathlib, time, types
+import carbonsched.node.clock as clock
+
+offset = pathlib.Path(os.environ["CLOCK_OFFSET"])
+clock.time = types.SimpleNamespace(
+    time_ns=lambda: time.time_ns() + int(offset.read_text()),
+    clock_gettime_ns=time.clock_gettime_ns,
+    CLOCK_BOOTTIME=time.CLOCK_BOOTTIME,
+)
+"""
+    + DRIVER
+)
+
 
 class Daemon:
     """Keeps readings by their keys, as the ledger does, and every body it was sent."""
@@ -115,6 +131,7 @@ class Node:
         tree.zone("intel-rapl:0", "package-0", FIRST_UJ)
         self.counter = tree.sysfs / "class/powercap/intel-rapl:0/energy_uj"
         self.cgroup = tree.cpu_v1(7, 0)
+        self.driver = DRIVER
         self.process = None
         self.log = tree.root / "agent.log"
 
@@ -122,7 +139,7 @@ class Node:
         before = self.sampled_at()
         self.process = subprocess.Popen(
             [
-                sys.executable, "-c", DRIVER, "--node", "n1", "--site", str(self.site),
+                sys.executable, "-c", self.driver, "--node", "n1", "--site", str(self.site),
                 f"--path.sysfs={self.tree.sysfs}", f"--path.procfs={self.tree.procfs}",
                 *options,
             ],
@@ -424,3 +441,33 @@ def test_a_job_over_by_slurms_record_is_closed_although_no_epilog_came(node, dae
     node.until(lambda: daemon.told_present() == [])
     node.until(lambda: "has ended by Slurm's record" in node.log.read_text())
     node.stop()
+
+
+def test_a_clock_that_is_set_while_the_agent_runs_and_while_it_does_not_costs_no_joule(
+    node, daemon, monkeypatch
+):
+    offset = node.tree.root / "offset"
+    monkeypatch.setenv("CLOCK_OFFSET", str(offset))
+
+    def set_clock(seconds):
+        offset.with_suffix(".new").write_text(str(round(seconds * 1e9)))
+        offset.with_suffix(".new").replace(offset)
+
+    set_clock(0)
+    node.driver = STEPPED
+    node.start()
+    for seconds in (3600, 3597.7, 3600.4, 3599):
+        node.work(1.2)
+        set_clock(seconds)
+    node.work(1.2)
+    node.kill()
+    set_clock(3597)
+    node.work(0.3)
+    node.start()
+    node.work(4)
+    node.stop()
+    node.check_sums()
+    starts = sorted(daemon.segments)
+    assert starts[-1] - starts[0] > 3590
+    assert max(one.end_at - one.start_at for one in daemon.segments.values()) == 1
+    assert "the clock went back by" in node.log.read_text()
