@@ -11,12 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from carbonsched.errors import (
-    CarbonschedError,
-    ForbiddenError,
-    RequestError,
-    TooLargeError,
-)
+from carbonsched.errors import CarbonschedError, ForbiddenError, RequestError, TooLargeError
 from carbonsched.node.journal import Journal
 from carbonsched.node.postponed import Postponed
 from carbonsched.node.receipt import Ended, Refusals, ended_runs, refusals
