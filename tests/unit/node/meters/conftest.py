@@ -9,6 +9,8 @@ import pytest
 
 from carbonsched.node.journal import Journal
 
+from .machine import Node
+
 NS = 1_000_000_000
 PACKAGE_RANGE_UJ = 262_143_328_850
 MEMORY_RANGE_UJ = 65_712_999_613
@@ -71,3 +73,11 @@ def log():
 @pytest.fixture
 def journal(log):
     return Journal("agent", log)
+
+
+@pytest.fixture
+def node(sys, journal, monkeypatch):
+    node = Node(sys, journal, monkeypatch)
+    yield node
+    if node.panel is not None:
+        node.panel.close()

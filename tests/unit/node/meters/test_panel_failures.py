@@ -1,0 +1,183 @@
+"""Meters that come late, fail, hang or are gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from carbonsched.errors import MeterError
+from carbonsched.model.energy import Quality
+from carbonsched.node.meters import find
+
+from .machine import CLASS, NS, Cards, by_domain, qualities, rapl
+
+
+def test_a_gpu_driver_that_is_loaded_later_is_found(node, sys):
+    rapl(sys, 0)
+    node.start(CLASS)
+    node.step()
+    node.cards = Cards({"GPU-a": 0})
+    assert node.panel.gpus() == ()
+    node.until("nvml")
+    assert [gpu.device for gpu in node.panel.gpus()] == ["GPU-a"]
+    node.cards.joules = {"GPU-a": 300}
+    assert by_domain(node.step())["gpu"] == 300
+
+
+def test_a_gpu_meter_that_fails_is_partial_and_comes_back_with_what_it_counted(node, sys, log):
+    rapl(sys, 0)
+    node.cards = Cards({"GPU-a": 0, "GPU-b": 0})
+    node.start()
+    node.cards.fault = "the driver does not answer"
+    rapl(sys, 100)
+    told = node.step()
+    assert by_domain(told) == {"cpu": 100, "memory": 0, "gpu": 0}
+    assert qualities(told)["GPU-a"] is Quality.PARTIAL
+    assert qualities(told)["package-0"] is Quality.MEASURED
+    assert node.panel.errors["nvml"] == 1
+    node.cards.fault = ""
+    node.cards.joules = {"GPU-a": 500, "GPU-b": 100}
+    told = node.step()
+    assert by_domain(told)["gpu"] == 600
+    assert qualities(told)["GPU-a"] is Quality.PARTIAL
+    node.cards.joules = {"GPU-a": 600, "GPU-b": 200}
+    told = node.step()
+    assert qualities(told)["GPU-a"] is Quality.MEASURED
+    assert "the nvml meter can be read again" in log.getvalue()
+
+
+def test_the_primary_meter_must_answer_and_covers_the_time_later(node, sys):
+    rapl(sys, 0)
+    node.start(CLASS)
+    sys.uj("intel-rapl:0", "garbage")
+    node.at_ns += NS
+    with pytest.raises(MeterError, match="intel-rapl:0/energy_uj"):
+        node.panel.read(node.at_ns)
+    rapl(sys, 200)
+    node.at_ns += NS
+    told = node.panel.between(node.last, node.panel.read(node.at_ns), 2 * NS, 0)
+    assert by_domain(told) == {"cpu": 200, "memory": 0}
+    assert set(qualities(told).values()) == {Quality.MEASURED}
+
+
+def test_processors_that_are_gone_for_long_are_given_up(node, sys):
+    rapl(sys, 0)
+    node.start(CLASS)
+    sys.remove("class/powercap")
+    for second in (1, 61, 600):
+        with pytest.raises(MeterError, match="intel-rapl:0"):
+            node.panel.read(second * NS)
+    node.at_ns = 601 * NS
+    assert by_domain(node.step(busy_ns=0)) == {"node": 60}
+
+
+def test_a_counter_of_processors_that_comes_late_takes_over_from_the_model(node, sys):
+    node.start(CLASS)
+    rapl(sys, 0)
+    assert by_domain(node.step()) == {"node": 60}
+    assert by_domain(node.step(61)) == {"node": 3660}
+    rapl(sys, 100)
+    assert by_domain(node.step()) == {"cpu": 100, "memory": 0}
+    assert node.panel.sees_system
+
+
+def test_a_gpu_driver_that_hangs_costs_a_second_once_and_its_devices_are_partial(node, sys):
+    rapl(sys, 0)
+    node.cards = Cards({"GPU-a": 0})
+    node.start()
+    release, read = threading.Event(), node.cards.read
+
+    def hang(steady_ns):
+        assert release.wait(10)
+        return read(steady_ns)
+
+    node.cards.read = hang
+    begin = time.monotonic()
+    told = node.step()
+    assert qualities(told)["GPU-a"] is Quality.PARTIAL
+    assert qualities(told)["package-0"] is Quality.MEASURED
+    for _ in range(20):
+        node.step()
+    assert time.monotonic() - begin < 2
+    assert node.panel.errors["nvml"] == 21
+    release.set()
+    node.cards.joules = {"GPU-a": 900}
+    deadline = time.monotonic() + 5
+    while qualities(told := node.step())["GPU-a"] is Quality.PARTIAL:
+        if by_domain(told)["gpu"]:
+            break  # what it counted meanwhile
+        assert time.monotonic() < deadline
+    assert by_domain(told)["gpu"] == 900
+
+
+def test_counters_of_cray_that_cannot_be_read_matter_only_where_there_is_nothing_else(
+    node, sys, log
+):
+    sys.write("cray/pm_counters/energy", "ERROR")
+    with pytest.raises(MeterError, match="'ERROR' is not an energy in joules"):
+        node.start()
+    rapl(sys, 0)
+    node.start()
+    assert node.panel.name == "rapl(package-0, package-0 dram)"
+    assert "is not an energy in joules; not used" in log.getvalue()
+
+
+def test_a_search_that_fails_later_is_counted_and_the_node_goes_on(node, sys):
+    rapl(sys, 0)
+    node.start()
+    sys.write("cray/pm_counters/energy", "ERROR")
+    node.step(61)
+    node.step(61)
+    assert node.panel.errors == {"cray": 2}  # once a minute
+
+
+def test_gpus_that_refuse_at_the_start_and_later_are_counted(node, sys, monkeypatch, log):
+    rapl(sys, 0)
+
+    def refuse(*_where):
+        raise MeterError("NVML cannot be read: no permission")
+
+    monkeypatch.setattr(find.NvmlMeter, "find", refuse)
+    node.start()
+    assert node.panel.errors == {"nvml": 1}
+    assert "no permission; not used" in log.getvalue()
+    deadline = time.monotonic() + 10
+    while node.panel.errors == {"nvml": 1}:
+        assert time.monotonic() < deadline
+        node.step(30)
+    assert by_domain(node.step())["cpu"] == 0
+
+
+def test_gpus_that_refuse_do_not_hide_that_a_node_has_no_meter(node, monkeypatch):
+    def refuse(*_where):
+        raise MeterError("NVML cannot be read: no permission")
+
+    monkeypatch.setattr(find.NvmlMeter, "find", refuse)
+    with pytest.raises(MeterError, match="no power meter"):
+        node.start()
+
+
+def test_devices_are_looked_for_on_request_and_their_own_errors_count(node, sys):
+    rapl(sys, 0)
+    node.cards = Cards({"GPU-a": 0})
+    node.cards.errors = 4
+    looks = []
+    node.cards.look = lambda: looks.append(1)
+    node.start()
+    node.panel.look()
+    assert looks == [1]
+    assert node.panel.errors == {"nvml": 4}
+
+
+def test_a_node_whose_last_meter_is_given_up_says_so(node, sys):
+    rapl(sys, 0)
+    node.start()
+    sys.remove("class/powercap")
+    for second in (1, 601):
+        with pytest.raises(MeterError):
+            node.panel.read(second * NS)
+    with pytest.raises(MeterError, match="no meter any more and no power class is declared"):
+        node.panel.read(602 * NS)
+    assert node.panel.longest_gap_ns == 0
