@@ -202,7 +202,7 @@ class Panel:
         believed = [(key, wall) for key, wall in walls if self._walls.believes(key)]
         for key, wall in believed:
             if wall.quality in CLEAN:
-                return (*parts, self._walls.rest(key, wall, parts, domain))
+                return (*parts, self._walls.rest(key, wall, parts, domain, length_ns))
         model = self._sources.model
         if not processors and model is not None:
             return (*model.between({}, {}, length_ns, busy_ns), *parts, *modelled)
@@ -210,7 +210,7 @@ class Panel:
             return (*parts, *modelled)
         key, wall = believed[0]
         if domain is Domain.NODE and wall.energy_uj:
-            return (*parts, self._walls.rest(key, wall, parts, domain))
+            return (*parts, self._walls.rest(key, wall, parts, domain, length_ns))
         # It may be of another stretch than the parts: what it says is not set against theirs.
         unseen = DomainEnergy(
             domain=domain, device=wall.device, energy_uj=0, quality=Quality.PARTIAL

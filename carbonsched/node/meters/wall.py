@@ -2,10 +2,11 @@
 
 Over any stretch, exactly,
 
-    sum of parts + sum of rest = sum of the wall + change of the debt
+    sum of parts + sum of rest = sum of the wall + change of the debt + debt that was dropped
 
 The debt is what parts had drawn beyond the wall's reading: sources do not tick together, so a
-difference may be negative for a moment. The rest of later intervals pays for it.
+difference may be negative for a moment. The rest of later intervals pays for it. No lag explains
+more than a minute of what the parts draw: further debt is dropped, and that interval is partial.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from carbonsched.units import NS_PER_S
 
 TRIAL_NS = 60 * NS_PER_S
 """A wall is judged by stretches of this length."""
+OWED_NS = 60 * NS_PER_S
+"""Of how much time the parts' energy may at most become debt."""
 CLEAN = (Quality.MEASURED, Quality.SAMPLED)
 
 
@@ -80,16 +83,38 @@ class WallBook:
             self._journal.over(f"wall {key}", f"{wall.device} makes sense again and is used")
 
     def rest(
-        self, key: str, wall: DomainEnergy, parts: Sequence[DomainEnergy], domain: Domain
+        self,
+        key: str,
+        wall: DomainEnergy,
+        parts: Sequence[DomainEnergy],
+        domain: Domain,
+        length_ns: int,
     ) -> DomainEnergy:
-        """What the wall drew beyond its parts, less the debt; what is lacking becomes debt."""
-        left_uj = wall.energy_uj - sum(one.energy_uj for one in parts) - self.debt_uj(key)
-        self._debts[key] = max(0, -left_uj)
+        """What the wall drew beyond its parts, less the debt; what is lacking becomes debt.
+
+        ``PARTIAL`` if more is lacking than may become debt: the wall does not hold its parts.
+        """
+        parts_uj = sum(one.energy_uj for one in parts)
+        debt_uj = self.debt_uj(key)
+        left_uj = wall.energy_uj - parts_uj - debt_uj
+        # A debt that is being paid is not cut when its parts draw less: the wall still lags behind.
+        most_uj = max(debt_uj, parts_uj * OWED_NS // max(1, length_ns))
+        self._debts[key] = min(max(0, -left_uj), most_uj)
+        dropped = -left_uj > most_uj
+        if dropped:
+            self._journal.trouble(
+                f"wall debt {key}",
+                f"{wall.device} has long said less for the whole node than its parts drew:"
+                " the rest of the node is not known",
+            )
+        elif left_uj >= 0:
+            self._journal.over(f"wall debt {key}", f"{wall.device} holds its parts again")
+        qualities = [one.quality for one in (wall, *parts)]
         return DomainEnergy(
             domain=domain,
             device=wall.device,
             energy_uj=max(0, left_uj),
-            quality=worst(one.quality for one in (wall, *parts)),
+            quality=worst([*qualities, Quality.PARTIAL] if dropped else qualities),
             uncertainty_uj=sum(one.uncertainty_uj for one in parts),
         )
 
