@@ -127,7 +127,8 @@ class Agent:
             node_uj=dict(totals.node_uj),
             consumed_uj=dict(totals.consumed_uj),
             job_w=None if failed else totals.job_w,
-            meter_errors=dict(self._panel.errors),
+            # All from the start: a counter that appears later loses its first increase.
+            meter_errors=dict.fromkeys(self._panel.keys, 0) | self._panel.errors,
             marks_ignored=self._marks.ignored,
             postponed=self._delivery.postponed,
         )

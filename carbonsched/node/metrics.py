@@ -21,6 +21,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MOST_JOBS = 64
 """So many jobs have a power series of their own, those with the most power; others share one."""
 
+_QUALITIES = (Quality.MEASURED, Quality.SAMPLED, Quality.PARTIAL, Quality.MODELLED)
 _CONSUMERS = {PartKind.JOB: "jobs", PartKind.IDLE: "idle", PartKind.SYSTEM: "system"}
 _STATM_RESIDENT = 1
 _STAT_AFTER_NAME = 2  # the fields of /proc/PID/stat begin to be plain after the name in brackets
@@ -34,12 +35,12 @@ class Status:
     """The agent as of its last sample; the main loop replaces it, the exporter's thread reads it.
 
     ``node_uj`` is the energy by domain and device since the agent started and ``consumed_uj`` who
-    used it; both have the same sum. ``job_w`` is each present job's mean power over the last
-    sample in watts, ``None`` where that sample failed; ``quality`` is that of the sample's energy.
-    ``meter_errors`` counts failures by meter key, ``marks_ignored`` epoch marks that were not
-    taken, ``postponed`` readings that the daemon would not take yet. Instants are seconds since
-    1970, ``None`` for never. ``spool`` is the agent's folder, whose files are counted when somebody
-    asks.
+    used it; both have the same sum. ``job_w`` is each present job's mean power over the last sample
+    in watts, ``None`` where that sample failed; ``quality`` is that of the sample's energy.
+    ``meter_errors`` counts failures by meter key, of all meters that may ever fail;
+    ``marks_ignored`` epoch marks that were not taken, ``postponed`` readings that the daemon would
+    not take yet. Instants are seconds since 1970, ``None`` for never. ``spool`` is the agent's
+    folder, whose files are counted when somebody asks.
     """
 
     node: str
@@ -151,18 +152,26 @@ def _agent(status: Status) -> Iterator[_Family]:
         "When the daemon last answered a delivery; absent before the first.",
         [({}, status.delivered_at)],
     )
-    about = {"node": status.node, "meter": status.meter}
-    if status.quality is not None:
-        about["quality"] = status.quality.value
+    yield _Family(
+        "carbonsched_sample_quality",
+        "gauge",
+        "How the last sample's energy was obtained: 1 for its quality, 0 for the others.",
+        [] if status.quality is None else _one_of(_QUALITIES, status.quality),
+    )
     yield _Family(
         "carbonsched_meter_info",
         "gauge",
-        "The node's name in Slurm, what meters it and how good the last sample was.",
-        [(about, 1)],
+        "The node's name in Slurm and what meters it.",
+        [({"node": status.node, "meter": status.meter}, 1)],
     )
     yield _Family(
         "carbonsched_build_info", "gauge", "The agent's version.", [({"version": __version__}, 1)]
     )
+
+
+def _one_of(qualities: Iterable[Quality], current: Quality) -> list[tuple[Labels, int]]:
+    """A state set: series that do not come and go, so that a join meets one of each."""
+    return [({"quality": one.value}, int(one is current)) for one in qualities]
 
 
 def _spool(status: Status) -> Iterator[_Family]:

@@ -210,6 +210,10 @@ def test_prometheus_shows_what_the_agent_metered(node, tmp_path):
             about = server.values("carbonsched_meter_info")
             assert (about[0][0]["instance"], about[0][0]["node"]) == ("127.0.0.1", "n1")
             assert about[0][0]["meter"].startswith("rapl(package-0)")
+            assert server.value("sum(carbonsched_sample_quality)") == 1
+            joined = "carbonsched_meter_info * on (instance) group_left (quality) "
+            assert len(server.values(f"{joined}(carbonsched_sample_quality == 1)")) == 1
+            assert server.value('carbonsched_meter_errors_total{meter="nvml"}') == 0
             until(
                 lambda: server.value("instance:carbonsched_power_watts:rate2m"),
                 "the recording rule has power",

@@ -86,6 +86,12 @@ class Panel:
         return 0 if primary is None else primary.longest_gap_ns
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """Of all meters that may fail, also of those that have not been found."""
+        keys = tuple(source.key for source in self._places())
+        return keys if self._sources.ipmi is None else (*keys, self._sources.ipmi.key)
+
+    @property
     def errors(self) -> dict[str, int]:
         """Failures so far by meter key."""
         errors = dict(self._errors)

@@ -381,6 +381,11 @@ def test_prometheus_is_shown_the_same_joules(node, daemon):
     assert float(values["carbonsched_samples_total"]) > 3
     assert float(values["carbonsched_last_delivery_timestamp_seconds"]) > time.time() - 60
     assert 'carbonsched_job_power_watts{job_id="7"}' in values
+    failures = "carbonsched_meter_errors_total"
+    assert {key: value for key, value in values.items() if key.startswith(failures)} == {
+        f'{failures}{{meter="{key}"}}': "0"
+        for key in ("cray", "gpu-hwmon", "hwmon", "nvml", "rapl")
+    }
     node.stop()
     node.check_sums()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,13 @@ def test_a_whole_scrape(status, spool):
         ({"meter": "rapl"}, 0),
     ]
     assert found["carbonsched_meter_info"] == [
-        ({"node": "n1", "meter": "rapl(package-0) + nvml(1 GPU)", "quality": "measured"}, 1)
+        ({"node": "n1", "meter": "rapl(package-0) + nvml(1 GPU)"}, 1)
+    ]
+    assert found["carbonsched_sample_quality"] == [
+        ({"quality": "measured"}, 1),
+        ({"quality": "sampled"}, 0),
+        ({"quality": "partial"}, 0),
+        ({"quality": "modelled"}, 0),
     ]
     assert found["carbonsched_build_info"] == [({"version": __version__}, 1)]
     plain = {name: samples[0][1] for name, samples in found.items() if samples[0][0] == {}}
@@ -122,6 +129,16 @@ def test_what_is_not_known_has_no_sample(tmp_path):
     assert found["carbonsched_meter_info"] == [({"node": "n1", "meter": "m"}, 1)]
     consumed = found["carbonsched_consumed_energy_joules_total"]
     assert consumed == [({"by": by}, 0) for by in ("jobs", "idle", "system")]
+
+
+@pytest.mark.parametrize("quality", ["measured", "sampled", "partial", "modelled"])
+def test_the_series_of_a_node_are_the_same_however_good_a_sample_was(status, quality):
+    """Only values change: labels that do would leave stale series, and joins would meet two."""
+    found = parsed(render(replace(status, quality=Quality(quality)), None))
+    told = {labels["quality"]: value for labels, value in found["carbonsched_sample_quality"]}
+    assert told == dict.fromkeys(("measured", "sampled", "partial", "modelled"), 0) | {quality: 1}
+    before = parsed(render(status, None))
+    assert found["carbonsched_meter_info"] == before["carbonsched_meter_info"]
 
 
 def test_an_empty_outbox_waits_for_nothing_since_no_time(status):
