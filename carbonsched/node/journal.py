@@ -16,6 +16,7 @@ class Journal:
         self._name = name
         self._stream = stream
         self._troubles: dict[str, tuple[str, float]] = {}
+        self._said: set[str] = set()
 
     def say(self, text: str) -> None:
         """One line."""
@@ -26,6 +27,12 @@ class Journal:
             stream.flush()
         except (OSError, ValueError):
             return  # a log that cannot be written must not stop the metering
+
+    def once(self, text: str) -> None:
+        """One line, the first time only."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
     def trouble(self, key: str, text: str) -> None:
         """Say that something fails, unless that was said lately."""

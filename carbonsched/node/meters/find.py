@@ -12,7 +12,7 @@ from carbonsched.node.meters.cray import CrayMeter
 from carbonsched.node.meters.gpu_hwmon import GpuHwmonMeter
 from carbonsched.node.meters.hwmon import HwmonMeter
 from carbonsched.node.meters.ipmi import IpmiMeter
-from carbonsched.node.meters.limited import Limited, LimitedGpus, Worker
+from carbonsched.node.meters.limited import LimitedBoard, LimitedGpus, Worker
 from carbonsched.node.meters.model import ModelledGpus, ModelMeter
 from carbonsched.node.meters.nvml import NvmlMeter
 from carbonsched.node.meters.panel import Panel, Sources
@@ -42,7 +42,8 @@ def find_panel(
     failures = [_started(source, journal) for source in (cray, hwmon)]
     for source in gpus:
         _started(source, journal)
-    needs_ipmi = cray.meter is None and hwmon.meter is None
+    has_board = hwmon.meter is not None and hwmon.meter.has_node
+    needs_ipmi = cray.meter is None and not has_board
     panel = Panel(
         Sources(
             rapl=rapl,
@@ -95,12 +96,12 @@ def _gpu_hwmon(sysfs: Path, journal: Journal) -> Source[LimitedGpus]:
     return Source(GpuHwmonMeter.key, find, worker)
 
 
-def _hwmon(sysfs: Path, journal: Journal) -> Source[Limited]:
+def _hwmon(sysfs: Path, journal: Journal) -> Source[LimitedBoard]:
     worker = Worker("hwmon")
 
-    def find() -> Limited | None:
+    def find() -> LimitedBoard | None:
         meter = HwmonMeter.find(sysfs, journal)
-        return None if meter is None else Limited(meter, worker)
+        return None if meter is None else LimitedBoard(meter, worker)
 
     return Source(HwmonMeter.key, find, worker)
 

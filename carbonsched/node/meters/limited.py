@@ -23,6 +23,20 @@ class GpuMeter(Meter, HasGpus, Protocol):
     """A meter of GPUs."""
 
 
+class BoardMeter(Meter, Protocol):
+    """A meter of a whole board, or of its processors."""
+
+    @property
+    def has_cpu(self) -> bool:
+        """Whether it tells processors."""
+        ...
+
+    @property
+    def has_node(self) -> bool:
+        """Whether it tells the whole node."""
+        ...
+
+
 @runtime_checkable
 class _Looks(Protocol):
     def look(self) -> None: ...
@@ -127,6 +141,15 @@ class Limited:
     ) -> tuple[DomainEnergy, ...]:
         """The meter's energies; it calls nothing that could hang."""
         return self._meter.between(before, after, length_ns, busy_ns)
+
+
+class LimitedBoard(Limited):
+    """A board's meter, read within a time limit."""
+
+    def __init__(self, meter: BoardMeter, worker: Worker, limit_s: float = LIMIT_S) -> None:
+        super().__init__(meter, worker, limit_s)
+        self.has_cpu = meter.has_cpu
+        self.has_node = meter.has_node
 
 
 class LimitedGpus(Limited):

@@ -1,9 +1,10 @@
 """All meters of a node, composed so that no joule is told twice.
 
-Processors and memory come from RAPL, else from Cray's counters; GPUs from their driver, else from
-Cray's counters, else from what is declared; the whole node from the first of Cray, ACPI, IPMI and
-psys. The whole node less its parts is ``rest``; where no processor is seen apart it stays ``node``.
-The declared model stands in only where neither processors nor the whole node are metered.
+Processors and memory come from RAPL, else from Cray's counters, else from ACPI's meters of Grace
+processors; GPUs from their driver, else from Cray's counters, else from what is declared; the whole
+node from the first of Cray, ACPI, IPMI and psys. The whole node less its parts is ``rest``; where
+no processor is seen apart it stays ``node``. The declared model stands in only where neither
+processors nor the whole node are metered.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from carbonsched.errors import MeterError
 from carbonsched.model.energy import Domain, Quality
 from carbonsched.node.journal import Journal
 from carbonsched.node.meters.cray import CrayMeter
+from carbonsched.node.meters.hwmon import HwmonMeter
 from carbonsched.node.meters.ipmi import IpmiMeter
-from carbonsched.node.meters.limited import Limited, LimitedGpus
+from carbonsched.node.meters.limited import LimitedBoard, LimitedGpus
 from carbonsched.node.meters.meter import DomainEnergy, Gpu, Meter, Reading
 from carbonsched.node.meters.model import ModelledGpus, ModelMeter
 from carbonsched.node.meters.rapl import RaplMeter
@@ -43,7 +45,7 @@ class Sources:
     rapl: Source[RaplMeter]
     cray: Source[CrayMeter]
     gpus: tuple[Source[LimitedGpus], ...]
-    hwmon: Source[Limited]
+    hwmon: Source[LimitedBoard]
     ipmi: IpmiMeter | None = None
     model: ModelMeter | None = None
     modelled_gpus: ModelledGpus | None = None
@@ -228,7 +230,7 @@ class Panel:
         """Processors and memory, each from the first meter that tells it."""
         parts: list[DomainEnergy] = []
         for domain in (Domain.CPU, Domain.MEMORY):
-            for key in (RaplMeter.key, CrayMeter.key):
+            for key in (RaplMeter.key, CrayMeter.key, HwmonMeter.key):
                 found = [one for one in told.get(key, ()) if one.domain is domain]
                 if found:
                     parts += found
@@ -262,9 +264,10 @@ class Panel:
         found: list[Meter] = [one.meter for one in self._places() if one.meter is not None]
         return found if self._sources.ipmi is None else [*found, self._sources.ipmi]
 
-    def _processors(self) -> list[RaplMeter | CrayMeter]:
-        rapl, cray = self._sources.rapl.meter, self._sources.cray.meter
-        return [one for one in (rapl, cray) if one is not None and one.has_cpu][:1]
+    def _processors(self) -> list[RaplMeter | CrayMeter | LimitedBoard]:
+        sources = self._sources
+        found = (sources.rapl.meter, sources.cray.meter, sources.hwmon.meter)
+        return [one for one in found if one is not None and one.has_cpu][:1]
 
     def _wall_meters(self) -> list[Meter]:
         """Meters that may tell the whole node, best first."""
@@ -312,4 +315,4 @@ def _has_node(meter: Meter) -> bool:
     """Whether it may say what the whole node draws."""
     if isinstance(meter, RaplMeter):
         return meter.has_psys
-    return not isinstance(meter, CrayMeter) or meter.has_node
+    return not isinstance(meter, CrayMeter | LimitedBoard) or meter.has_node

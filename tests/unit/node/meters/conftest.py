@@ -50,6 +50,15 @@ class Sys:
         self.write("cray/pm_counters/generation", f"23 {stamp_us} us")
         self.write("cray/pm_counters/power", f"451 W {stamp_us} us")
 
+    def grace(self, sockets=4, old=True, **watts):
+        """ACPI power meters as on Grace boards: one chip each, its meaning in power1_oem_info."""
+        kinds = [(kind, socket) for kind in watts for socket in range(sockets)]
+        for number, (kind, socket) in enumerate(kinds):
+            self.power_meter(
+                watts[kind], chip=f"hwmon{number}", old=old,
+                power1_oem_info=f"{kind} Power Socket {socket}",
+            )  # fmt: skip
+
     def power_meter(self, watts=None, chip="hwmon3", old=False, **files):
         place = f"class/hwmon/{chip}" + ("/device" if old else "")
         self.write(f"{place}/name", "power_meter")

@@ -79,12 +79,12 @@ class Node:
         self.last = json.loads(json.dumps(self.panel.merge(self.last, after)))
         return told
 
-    def until(self, key):
+    def until(self, key, seconds=30):
         """Let time pass until a meter that came late has been found and read."""
         deadline = time.monotonic() + 10
         while key not in self.last:
             assert time.monotonic() < deadline, f"{key} was not found"
-            self.step(30)
+            self.step(seconds)
 
 
 def by_domain(told):

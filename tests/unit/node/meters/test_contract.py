@@ -95,6 +95,14 @@ def hwmon_counter(sys, journal):
     return Case(HwmonMeter.find(sys.root, journal), turn, counts=True, devices=1)
 
 
+def grace(sys, journal):
+    def turn(second):
+        sys.grace(4, Module=600 + second, Grace=100 + second)
+
+    turn(0)
+    return Case(HwmonMeter.find(sys.root, journal), turn, counts=False, devices=1)
+
+
 def ipmi(_sys, journal):
     meter = IpmiMeter(10.0, journal, lambda: 0, 1.0)
 
@@ -133,7 +141,7 @@ def modelled_gpus(_sys, _journal):
     return Case(ModelledGpus(CLASS), lambda _: None, counts=False, devices=2)
 
 
-CASES = [rapl, dies, cray, hwmon, hwmon_counter, ipmi, intel_gpu, model, modelled_gpus]
+CASES = [rapl, dies, cray, hwmon, hwmon_counter, grace, ipmi, intel_gpu, model, modelled_gpus]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.__name__)

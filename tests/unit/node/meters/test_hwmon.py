@@ -74,13 +74,65 @@ def test_what_is_no_nodes_power_is_no_reading(sys, journal, content):
     assert HwmonMeter.find(sys.root, journal) is None
 
 
-def test_of_several_meters_the_first_is_taken_and_that_is_said(sys, journal, log):
-    sys.power_meter(200, chip="hwmon10")
-    sys.power_meter(500, chip="hwmon9", power2_average=7)
+@pytest.mark.parametrize("old", [False, True])
+def test_of_several_meters_that_nothing_tells_apart_none_is_taken_and_that_is_said_once(
+    sys, journal, log, old
+):
+    sys.power_meter(200, chip="hwmon10", old=old)
+    sys.power_meter(500, chip="hwmon9", old=old, power1_oem_info="Intel(R) Node Manager")
+    for _ in range(3):
+        assert HwmonMeter.find(sys.root, journal) is None
+    (line,) = log.getvalue().splitlines()
+    assert "is one of 2 power meters, and nothing says which" in line
+    assert line.endswith("none is used")
+    sys.remove("class/hwmon/hwmon9")
+    sys.power_meter(chip="hwmon10", old=old, power2_average=7)
+    assert HwmonMeter.find(sys.root, journal) is None, "two on one chip are two"
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("sockets", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("watts", "kind", "domain"),
+    [
+        ({"Module": 620, "Grace": 160, "CPU": 120, "SysIO": 30}, "Module", Domain.NODE),
+        ({"SysIO": 30, "Grace": 160, "CPU": 120}, "Grace", Domain.CPU),
+        ({"SysIO": 30, "CPU": 120}, "CPU", Domain.CPU),
+    ],
+)
+def test_of_graces_meters_the_most_complete_is_summed_over_the_sockets(
+    sys, journal, log, old, sockets, watts, kind, domain
+):
+    sys.grace(sockets, old=old, **watts)
     meter = HwmonMeter.find(sys.root, journal)
-    assert meter.read(0)["hwmon power1.uw"] == 500 * J
-    assert "1 other power meters not" in log.getvalue()
+    assert meter.name == f"hwmon {kind.lower()} power of {sockets} socket{'s' * (sockets > 1)}"
+    assert (meter.has_node, meter.has_cpu) == (domain is Domain.NODE, domain is Domain.CPU)
+    one = only(meter, meter.read(0), meter.read(NS))
+    assert (one.domain, one.device) == (domain, meter.name)
+    assert (one.energy_uj, one.quality) == (sockets * watts[kind] * J, Quality.SAMPLED)
+    assert log.getvalue() == ""
     meter.close()
+
+
+def test_a_kind_that_a_socket_lacks_is_not_summed(sys, journal, log):
+    sys.grace(2, Module=620, Grace=160)
+    sys.remove("class/hwmon/hwmon1")  # the module of socket 1
+    meter = HwmonMeter.find(sys.root, journal)
+    assert meter.name == "hwmon grace power of 2 sockets"
+    sys.remove("class/hwmon/hwmon2")  # Grace of socket 0
+    for _ in range(2):
+        assert HwmonMeter.find(sys.root, journal) is None
+    assert log.getvalue().count("of 2 sockets do not go together (1 Grace, 1 Module)") == 1
+
+
+def test_no_sum_is_told_while_one_socket_does_not_answer(sys, journal):
+    sys.grace(2, Module=620)
+    meter = HwmonMeter.find(sys.root, journal)
+    sys.power_meter(chip="hwmon1", old=True, power1_average="N/A")
+    with pytest.raises(MeterError, match="hwmon1/device/power1_average"):
+        meter.read(NS)
+    sys.power_meter(600, chip="hwmon1", old=True)
+    assert meter.read(NS)[f"{meter.name}.uw"] == 1220 * J
 
 
 def test_a_machine_without_one_has_none(sys, journal):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from carbonsched.errors import ConfigError, MeterError
@@ -138,3 +140,28 @@ def test_readings_of_unknown_meters_are_kept_and_do_no_harm(node, sys):
     assert by_domain(node.step()) == {"cpu": 100, "memory": 0}
     assert node.last["gone"] == {"x.uj": 5}
     assert node.panel.between({}, {}, NS, 0) == ()
+
+
+def test_on_grace_hopper_the_modules_are_the_node_less_its_gpus(node, sys):
+    sys.grace(4, Module=620, Grace=160, CPU=120, SysIO=30)
+    node.cards = Cards({f"GPU-{index}": 0 for index in range(4)})
+    node.start()
+    assert node.panel.name == "nvml(4 GPUs) + wall(hwmon module power of 4 sockets)"
+    node.cards.joules = dict.fromkeys(node.cards.joules, 400)
+    told = node.step()
+    assert by_domain(told) == {"gpu": 1600, "node": 4 * 620 - 1600}
+
+
+def test_on_grace_the_sockets_are_processors_and_the_board_may_still_tell_the_node(
+    node, sys, tmp_path, monkeypatch
+):
+    (tmp_path / "ipmitool").write_text("#!/bin/sh\necho 'Instantaneous power reading: 500 Watts'\n")
+    (tmp_path / "ipmitool").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sys.grace(2, Grace=160, CPU=120)
+    node.at_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    node.start(CLASS, ipmi_s=10.0)
+    assert node.panel.name == "hwmon grace power of 2 sockets + wall(ipmi dcmi)"
+    assert node.panel.sees_system
+    node.until("ipmi", seconds=0)
+    assert by_domain(node.step()) == {"cpu": 320, "rest": 180}
