@@ -17,7 +17,7 @@ from pathlib import Path
 from carbonsched.errors import MeterError
 from carbonsched.model.energy import Domain
 from carbonsched.node.journal import Journal
-from carbonsched.node.meters.counters import Device, counted, sampled
+from carbonsched.node.meters.counters import LONGEST_SAMPLED_NS, Device, counted, sampled
 from carbonsched.node.meters.meter import DomainEnergy, Gpu, Reading
 from carbonsched.node.meters.sysfs import OpenFile, names_in, reason
 from carbonsched.units import NS_PER_S
@@ -30,7 +30,6 @@ read in time."""
 _AMD, _INTEL = ("amdgpu",), ("i915", "xe")
 _TWO_DIES = ("0x7408", "0x740c")  # PCI devices: MI250X and MI250
 _WITH_CPUS = ("0x74a0",)  # MI300A: its power is that of its CPU cores too
-_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +43,17 @@ class _Card:
     dies: int = 1
 
     @property
-    def longest_gap_ns(self) -> int | None:
+    def longest_gap_ns(self) -> int:
         """A counter that was not read for longer may have gone round unseen."""
-        return REGISTER_J * NS_PER_S // self.device.limit_w if self.unit == "uj" else None
+        if self.unit == "uw":
+            return LONGEST_SAMPLED_NS
+        return REGISTER_J * NS_PER_S // self.device.limit_w
 
 
 class GpuHwmonMeter:
     """All of them; ``errors`` counts the readings that failed so far."""
 
     key = "gpu-hwmon"
-    longest_gap_ns = _DAYS * 86_400 * NS_PER_S  # each device's own bound is judged in between
 
     def __init__(self, sysfs: Path, cards: tuple[_Card, ...], journal: Journal) -> None:
         self.errors = 0
@@ -76,6 +76,11 @@ class GpuHwmonMeter:
         """As in ``gpu-hwmon(4 GPUs)``."""
         count = len(self.gpus())
         return f"{self.key}({count} GPU{'s' if count != 1 else ''})"
+
+    @property
+    def longest_gap_ns(self) -> int:
+        """The longest of its devices; each one's own is judged in between."""
+        return max((card.longest_gap_ns for card in self._cards), default=LONGEST_SAMPLED_NS)
 
     def gpus(self) -> tuple[Gpu, ...]:
         """In the order of PCI addresses; the dies of one card are entries with one device."""
@@ -131,8 +136,7 @@ def _between(card: _Card, before: Reading, after: Reading, length_ns: int) -> Do
     if card.unit == "uw":
         return sampled(card.device, before, after, length_ns)
     key = f"{card.device.name}.at_ns"
-    gap_ns = card.longest_gap_ns
-    if gap_ns is not None and after.get(key, 0) - before.get(key, 0) > gap_ns and key in before:
+    if key in before and after.get(key, 0) - before[key] > card.longest_gap_ns:
         return card.device.none()
     return counted(card.device, before, after, length_ns).energy
 

@@ -110,12 +110,16 @@ class Limited:
         self._limit_s = limit_s
         self._pending: Answer[Reading] | None = None
         self.key = meter.key
-        self.longest_gap_ns = meter.longest_gap_ns
 
     @property
     def name(self) -> str:
         """The meter's."""
         return self._meter.name
+
+    @property
+    def longest_gap_ns(self) -> int:
+        """The meter's."""
+        return self._meter.longest_gap_ns
 
     def read(self, steady_ns: int) -> Reading:
         """The meter's reading.

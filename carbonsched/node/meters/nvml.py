@@ -39,7 +39,6 @@ class NvmlMeter:
     """
 
     key = "nvml"
-    longest_gap_ns = _DAYS * 86_400 * NS_PER_S  # 64 bits of millijoules do not wrap
 
     def __init__(self, nvml: Any, journal: Journal) -> None:
         self.errors = 0
@@ -91,6 +90,13 @@ class NvmlMeter:
         """As in ``nvml(8 GPUs)``."""
         count = len(self._devices)
         return f"nvml({count} GPU{'s' if count != 1 else ''})"
+
+    @property
+    def longest_gap_ns(self) -> int:
+        """That of the devices with a counter, whose 64 bits of millijoules do not wrap."""
+        devices = tuple(self._devices.values())  # at once: another thread may be looking
+        counts = any(one.counts for one in devices)
+        return _DAYS * 86_400 * NS_PER_S if counts else LONGEST_SAMPLED_NS
 
     def gpus(self) -> tuple[Gpu, ...]:
         """In NVML's order. One that is lost stays listed: jobs have it all the same."""

@@ -54,6 +54,11 @@ class NvmlDevice:
         return Device(domain=Domain.GPU, name=self.uuid, limit_w=self._limit_w)
 
     @property
+    def counts(self) -> bool:
+        """Whether its energy counter is read, as far as is known."""
+        return self._has_counter and not self.frozen
+
+    @property
     def gpu(self) -> Gpu:
         """How Slurm may call it."""
         return Gpu(

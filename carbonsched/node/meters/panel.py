@@ -83,9 +83,9 @@ class Panel:
 
     @property
     def longest_gap_ns(self) -> int:
-        """Readings further apart cannot be compared: the primary meter's."""
-        primary = self._primary() or self._sources.model
-        return 0 if primary is None else primary.longest_gap_ns
+        """Beyond it no meter can compare its readings; each one's own is judged in between."""
+        meters = [*self._meters(), *self._stand_in()]
+        return max((meter.longest_gap_ns for meter in meters), default=0)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -116,11 +116,10 @@ class Panel:
                 source.meter.look()
 
     def read(self, steady_ns: int) -> Readings:
-        """Every meter's reading; one that fails is left out, but for the primary one.
+        """Every meter's reading; one that fails is left out.
 
         Raises:
-            MeterError: the primary meter, that of processors or else of the whole node, fails and
-                nothing stands in for it.
+            MeterError: none answers, and the declared model does not stand in.
         """
         self._look_for_meters(steady_ns)
         readings: Readings = {}
@@ -134,13 +133,14 @@ class Panel:
             else:
                 self._failing_ns.pop(meter.key, None)
                 self._journal.over(f"meter {meter.key}", f"the {meter.key} meter can be read again")
-        primary, model = self._primary(), self._sources.model
+        primary = self._primary()
         if primary is not None and primary.key in failures:
             self._forget_if_gone(primary.key, steady_ns)
-            if primary in self._processors() or model is None:
+        if not readings and not self._stand_in():
+            if primary is not None:
                 raise failures[primary.key]
-        if primary is None and model is None:
-            raise MeterError("the node has no meter any more and no power class is declared")
+            gone = MeterError("the node has no meter any more and no power class is declared")
+            raise next(iter(failures.values()), gone)
         return readings
 
     def merge(self, before: Readings, after: Readings) -> Readings:
@@ -164,12 +164,15 @@ class Panel:
         }
         parts = self._parts(told)
         gpus = self._gpu_parts(told)
-        if gpus is None and self._sources.modelled_gpus is not None:
-            modelled = self._sources.modelled_gpus.between({}, {}, length_ns, busy_ns)
+        modelled: tuple[DomainEnergy, ...] = ()
+        if gpus is None:
+            modelled = self._modelled_gpus(length_ns, busy_ns)
         else:
-            parts += gpus or ()
-            modelled = ()
-        return self._with_wall(told, parts, modelled, (length_ns, busy_ns))
+            parts += gpus
+        energies = self._with_wall(told, parts, modelled, (length_ns, busy_ns))
+        if before and not any(one.domain in (Domain.CPU, Domain.NODE) for one in energies):
+            return (*energies, self._unseen())
+        return energies
 
     def to_state(self) -> dict[str, Any]:
         """What it must know of earlier intervals, as JSON can hold it."""
@@ -212,7 +215,7 @@ class Panel:
             if wall.quality in CLEAN:
                 return (*parts, self._walls.rest(key, wall, parts, domain, length_ns))
         model = self._sources.model
-        if not processors and model is not None:
+        if not processors and model is not None and length_ns <= model.longest_gap_ns:
             return (*model.between({}, {}, length_ns, busy_ns), *parts, *modelled)
         if not believed:
             return (*parts, *modelled)
@@ -220,10 +223,7 @@ class Panel:
         if domain is Domain.NODE and wall.energy_uj:
             return (*parts, self._walls.rest(key, wall, parts, domain, length_ns))
         # It may be of another stretch than the parts: what it says is not set against theirs.
-        unseen = DomainEnergy(
-            domain=domain, device=wall.device, energy_uj=0, quality=Quality.PARTIAL
-        )
-        return (*parts, *modelled, unseen)
+        return (*parts, *modelled, _none(domain, wall.device))
 
     @staticmethod
     def _parts(told: dict[str, tuple[DomainEnergy, ...]]) -> list[DomainEnergy]:
@@ -243,6 +243,21 @@ class Panel:
         if meter is None or meter is self._sources.modelled_gpus:
             return None
         return [one for one in told.get(meter.key, ()) if one.domain is Domain.GPU]
+
+    def _modelled_gpus(self, length_ns: int, busy_ns: int) -> tuple[DomainEnergy, ...]:
+        """What is declared of GPUs; beyond the longest gap not even that tells."""
+        model = self._sources.modelled_gpus
+        if model is None:
+            return ()
+        if length_ns <= model.longest_gap_ns:
+            return model.between({}, {}, length_ns, busy_ns)
+        return tuple(_none(Domain.GPU, gpu.device) for gpu in model.gpus())
+
+    def _unseen(self) -> DomainEnergy:
+        """Stands for processors of which nothing is known: what is told is not all of the node."""
+        primary = self._primary()
+        domain = Domain.CPU if primary in self._processors() else Domain.NODE
+        return _none(domain, "unseen" if primary is None else primary.key)
 
     def _readings_of_walls(
         self, told: dict[str, tuple[DomainEnergy, ...]]
@@ -279,6 +294,11 @@ class Panel:
         """The meter without which a sample says nothing; ``None`` if there is none."""
         return next(iter([*self._processors(), *self._wall_meters()]), None)
 
+    def _stand_in(self) -> list[ModelMeter]:
+        """The declared model, where it tells what no meter does."""
+        model = self._sources.model
+        return [] if model is None or self._processors() else [model]
+
     def _gpu_meter(self) -> LimitedGpus | CrayMeter | ModelledGpus | None:
         for source in self._sources.gpus:
             if source.meter is not None:
@@ -309,6 +329,11 @@ class Panel:
                 source.forget()
                 self._failing_ns.pop(key, None)
                 self._journal.say(f"the {key} meter has not answered for long: it is given up")
+
+
+def _none(domain: Domain, device: str) -> DomainEnergy:
+    """It is there, and what it drew is not known."""
+    return DomainEnergy(domain=domain, device=device, energy_uj=0, quality=Quality.PARTIAL)
 
 
 def _has_node(meter: Meter) -> bool:
