@@ -211,8 +211,11 @@ def _spread(
     dynamic: Weights,
     members: Collection[Owner],
 ) -> None:
-    """Put one device's energy into the cells; ``members`` get one even if it is empty."""
-    shares = dict.fromkeys(members, 0)
+    """Put one device's energy into the cells; ``members`` get one even if it is empty.
+
+    Of a device of which nothing is known everybody who had a part, idle too, knows nothing.
+    """
+    shares = dict.fromkeys(members if energy.energy_uj else (*members, *static), 0)
     static_uj = energy.static_uj or 0
     if static_uj:
         for owner, share_uj in apportion(static_uj, static).items():

@@ -170,6 +170,11 @@ class Panel:
         else:
             parts += gpus
         energies = self._with_wall(told, parts, modelled, (length_ns, busy_ns))
+        for meter in self._wall_meters():
+            if meter.key in before and meter.key not in after:
+                self._walls.miss(meter.key, parts)
+            else:
+                self._walls.seen(meter.key)
         if before and not any(one.domain in (Domain.CPU, Domain.NODE) for one in energies):
             return (*energies, self._unseen())
         return energies

@@ -42,6 +42,7 @@ class WallBook:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._debts: dict[str, int] = {}
+        self._missed: dict[str, int] = {}
         self._trials: dict[str, _Trial] = {}
         self._implausible: set[str] = set()
 
@@ -52,6 +53,15 @@ class WallBook:
     def debt_uj(self, key: str) -> int:
         """What its parts have drawn beyond it and no rest has paid for yet."""
         return self._debts.get(key, 0)
+
+    def miss(self, key: str, parts: Sequence[DomainEnergy]) -> None:
+        """It was not read at the end of an interval: what it says next holds these parts too."""
+        missed_uj = sum(one.energy_uj for one in parts)
+        self._missed[key] = self._missed.get(key, 0) + missed_uj
+
+    def seen(self, key: str) -> None:
+        """It was read, so what it says next is of then on."""
+        self._missed.pop(key, None)
 
     def judge(
         self, key: str, wall: DomainEnergy, parts: Sequence[DomainEnergy], length_ns: int
@@ -96,7 +106,7 @@ class WallBook:
         """
         parts_uj = sum(one.energy_uj for one in parts)
         debt_uj = self.debt_uj(key)
-        left_uj = wall.energy_uj - parts_uj - debt_uj
+        left_uj = wall.energy_uj - parts_uj - self._missed.pop(key, 0) - debt_uj
         # A debt that is being paid is not cut when its parts draw less: the wall still lags behind.
         most_uj = max(debt_uj, parts_uj * OWED_NS // max(1, length_ns))
         self._debts[key] = min(max(0, -left_uj), most_uj)
@@ -122,6 +132,7 @@ class WallBook:
         """Everything, as JSON can hold it."""
         return {
             "debts": dict(self._debts),
+            "missed": dict(self._missed),
             "trials": {
                 key: [one.wall_uj, one.parts_uj, one.length_ns] for key, one in self._trials.items()
             },
@@ -135,6 +146,7 @@ class WallBook:
             ValueError, TypeError, AttributeError: it is not such a state.
         """
         self._debts = {str(key): int(uj) for key, uj in state.get("debts", {}).items()}
+        self._missed = {str(key): int(uj) for key, uj in state.get("missed", {}).items()}
         self._trials = {
             str(key): _Trial(*(int(number) for number in numbers))
             for key, numbers in state.get("trials", {}).items()

@@ -46,6 +46,9 @@ class Child:
     def name(self):
         return self.meter.name
 
+    def longest_gap_ns(self):
+        return self.meter.longest_gap_ns
+
     def errors(self):
         return self.meter.errors
 

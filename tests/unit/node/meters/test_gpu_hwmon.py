@@ -171,3 +171,10 @@ def test_a_driver_that_was_loaded_anew_has_another_folder(sysfs):
     (folder.with_name("hwmon9") / "power1_average").write_text(f"{200 * J}\n")
     meter.look()
     assert meter.read(S)["0000:c1:00.0.uw"] == 200 * J
+
+
+def test_only_counters_bridge_more_than_a_minute(sysfs):
+    sysfs.amd("0000:03:00.0", 100)
+    assert sysfs.find().longest_gap_ns == 60 * S
+    sysfs.card("xe", "0000:04:00.0", energy1_input=5, power1_max=100 * J)
+    assert sysfs.find().longest_gap_ns == 262_144 * S // 150

@@ -334,6 +334,13 @@ def test_the_mean_power_call_stands_in_for_the_instant_one(bench):
     assert bench(2, older).step()[uuid(1)] == (200 * J, "sampled")
 
 
+def test_only_counters_bridge_days(bench, child):
+    bench(2)
+    assert child.longest_gap_ns() == 30 * 86_400 * S
+    bench(2, no_counter)
+    assert child.longest_gap_ns() == 60 * S
+
+
 def test_gaps_in_sampled_power(bench):
     made = bench(1, no_counter)
     assert made.step(10) == {uuid(0): (1000 * J, "sampled")}

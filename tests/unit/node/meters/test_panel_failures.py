@@ -8,10 +8,11 @@ import time
 import pytest
 
 from carbonsched.errors import MeterError
-from carbonsched.model.energy import Quality
+from carbonsched.model.energy import Domain, Quality
 from carbonsched.node.meters import find
+from carbonsched.site import NodeClass
 
-from .machine import CLASS, NS, Cards, by_domain, qualities, rapl
+from .machine import CLASS, NS, STAMP_US, Cards, by_domain, qualities, rapl
 
 
 def test_a_gpu_driver_that_is_loaded_later_is_found(node, sys):
@@ -181,3 +182,98 @@ def test_a_node_whose_last_meter_is_given_up_says_so(node, sys):
     with pytest.raises(MeterError, match="no meter any more and no power class is declared"):
         node.panel.read(602 * NS)
     assert node.panel.longest_gap_ns == 0
+
+
+def test_processors_that_fail_leave_what_gpus_counted_and_come_back_with_theirs(node, sys):
+    rapl(sys, 0)
+    node.cards = Cards({"GPU-a": 0})
+    node.start(CLASS)
+    sys.uj("intel-rapl:0", "garbage")
+    seen = []
+    for second in (1, 2):
+        node.cards.joules = {"GPU-a": 300 * second}
+        seen.append(node.step())
+    rapl(sys, 250)
+    node.cards.joules = {"GPU-a": 900}
+    seen.append(node.step())
+    assert [by_domain(told) for told in seen] == [
+        {"cpu": 0, "memory": 0, "gpu": 300},
+        {"cpu": 0, "memory": 0, "gpu": 300},
+        {"cpu": 250, "memory": 0, "gpu": 300},
+    ]
+    assert {qualities(told)["package-0"] for told in seen} == {Quality.PARTIAL}
+    assert {qualities(told)["GPU-a"] for told in seen} == {Quality.MEASURED}
+
+
+def test_where_only_gpus_are_known_the_rest_of_the_node_is_told_as_unknown(node, sys, log):
+    """A board that hangs for long: nothing may look whole, and no sample is lost."""
+    sys.power_meter(500)
+    node.cards = Cards({"GPU-a": 0})
+    node.start()
+    sys.power_meter(power1_average="N/A")
+    for second in range(1, 702):
+        node.cards.joules = {"GPU-a": 300 * second}
+        told = node.step()
+        assert by_domain(told) == {"gpu": 300, "node": 0}
+        (unknown,) = [one for one in told if one.domain is Domain.NODE]
+        assert unknown.quality is Quality.PARTIAL
+    assert "the hwmon meter has not answered for long: it is given up" in log.getvalue()
+    assert [one.device for one in told] == ["GPU-a", "unseen"]
+    sys.power_meter(500)
+    deadline = time.monotonic() + 10
+    while "hwmon" not in node.panel.name:
+        assert time.monotonic() < deadline, "it was not found again"
+        node.step(30)
+    node.step()
+    node.cards.joules = {"GPU-a": node.cards.joules["GPU-a"] + 300}
+    assert by_domain(node.step()) == {"gpu": 300, "node": 200}
+
+
+def test_processors_whose_first_reading_comes_late_are_unknown_until_then(node, sys):
+    rapl(sys, 0)
+    node.cards = Cards({"GPU-a": 0})
+    node.start()
+    sys.uj("intel-rapl:0", "garbage")
+    node.last = node.panel.read(node.at_ns)
+    told = node.step()
+    assert qualities(told) == {"GPU-a": Quality.MEASURED, "rapl": Quality.PARTIAL}
+    assert by_domain(told) == {"gpu": 0, "cpu": 0}
+
+
+def test_a_gap_too_long_for_one_meter_keeps_what_the_others_counted(node, sys):
+    rapl(sys, 0)
+    node.cards = Cards({"GPU-a": 0})
+    node.start()
+    assert node.panel.longest_gap_ns == 3600 * NS
+    rapl(sys, 100)
+    node.cards.joules = {"GPU-a": 400 * 300}
+    told = node.step(400)
+    assert by_domain(told) == {"cpu": 0, "memory": 0, "gpu": 120_000}
+    assert qualities(told)["package-0"] is Quality.PARTIAL
+    rapl(sys, 150)
+    assert by_domain(node.step())["cpu"] == 50, "from its last reading on"
+
+
+def test_a_model_tells_nothing_beyond_its_own_gap(node, sys):
+    node.cards = Cards({"GPU-a": 0}, longest_gap_ns=86_400 * NS)
+    node.start(CLASS)
+    assert node.panel.longest_gap_ns == 86_400 * NS
+    node.cards.joules = {"GPU-a": 1000}
+    assert by_domain(node.step(3600)) == {"node": 3600 * 60, "gpu": 1000}
+    node.cards.joules = {"GPU-a": 2000}
+    told = node.step(3601)
+    assert by_domain(told) == {"gpu": 1000, "node": 0}
+    assert Quality.MODELLED not in qualities(told).values()
+
+
+def test_modelled_gpus_tell_nothing_beyond_their_own_gap(node, sys):
+    sys.cray(cpu_energy=0)
+    node.start(
+        NodeClass(nodes="n1", cpus=8, idle_w=1, max_w=2, gpus=1, gpu_idle_w=20, gpu_max_w=60)
+    )
+    sys.cray(cpu_energy=9000, stamp_us=STAMP_US + 10**6)
+    assert by_domain(node.step(3600)) == {"cpu": 9000, "gpu": 3600 * 40}
+    sys.cray(cpu_energy=18_000, stamp_us=STAMP_US + 2 * 10**6)
+    told = node.step(3601)
+    assert by_domain(told) == {"cpu": 9000, "gpu": 0}
+    assert qualities(told)["gpu0"] is Quality.PARTIAL

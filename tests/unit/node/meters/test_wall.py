@@ -112,6 +112,21 @@ def test_a_lag_within_a_minute_is_paid_in_full_however_long_the_samples(journal,
     assert book.debt_uj("hwmon") == 0
 
 
+def test_what_parts_drew_while_the_wall_was_not_seen_is_taken_off_what_it_says_then(journal):
+    book = WallBook(journal)
+    book.miss("hwmon", [cpu(100), cpu(20)])
+    state = json.loads(json.dumps(book.to_state()))
+    book = WallBook(journal)
+    book.load(state)
+    book.miss("hwmon", [cpu(100)])
+    away = wall(600, Quality.PARTIAL)
+    assert book.rest("hwmon", away, [cpu(100)], Domain.NODE, NS).energy_uj == 280
+    assert book.rest("hwmon", wall(200), [cpu(100)], Domain.NODE, NS).energy_uj == 100
+    book.miss("hwmon", [cpu(100)])
+    book.seen("hwmon")
+    assert book.rest("hwmon", wall(200), [cpu(100)], Domain.NODE, NS).energy_uj == 100
+
+
 def test_rest_is_as_good_as_the_worst_of_what_it_is_made_of(journal):
     book = WallBook(journal)
     modelled = energy(Domain.GPU, 40, Quality.MODELLED, uncertainty_uj=7)
@@ -150,6 +165,6 @@ def test_what_was_not_seen_throughout_judges_nothing(journal):
 def test_a_state_that_is_none_is_refused_and_an_empty_one_is_a_fresh_one(journal):
     book = WallBook(journal)
     book.load({})
-    assert book.to_state() == {"debts": {}, "trials": {}, "implausible": []}
+    assert book.to_state() == {"debts": {}, "missed": {}, "trials": {}, "implausible": []}
     with pytest.raises((ValueError, TypeError, AttributeError)):
         book.load({"debts": [1]})
