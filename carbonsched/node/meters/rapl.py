@@ -18,12 +18,10 @@ from carbonsched.node.journal import Journal
 from carbonsched.node.meters import dies
 from carbonsched.node.meters.counters import Device, counted
 from carbonsched.node.meters.meter import DomainEnergy, Reading
+from carbonsched.node.meters.rapl_limits import PACKAGE_LIMIT_W, packages_in, zone_limit_w
 from carbonsched.node.meters.sysfs import OpenFile, names_in, reason
 from carbonsched.units import NS_PER_S
 
-PACKAGE_LIMIT_W = 750
-"""More than any package draws: the largest are rated at 500 W and go beyond it for moments. It
-bounds how far two readings may lie apart, and what a difference may be."""
 RESCAN_NS = 60 * NS_PER_S
 
 _ZONE = re.compile(r"(intel-rapl(?:-mmio)?):([0-9]+)(?::([0-9]+))?")
@@ -43,12 +41,13 @@ class RaplMeter:
 
     def __init__(self, sysfs: Path, max_w: float | None, journal: Journal) -> None:
         self._powercap = str(sysfs / "class/powercap")
-        self._limit_w = round(max(max_w or 0, PACKAGE_LIMIT_W))
+        self._max_w = max_w
         self._journal = journal
         self._zones: dict[str, _Zone] = {}
         self._names: list[str] = []
         self._broken = False
         self._top_zones = 2
+        self._packages = 1
         self._scanned_ns: int | None = None
         self._twins: set[str] = set()
 
@@ -149,7 +148,7 @@ class RaplMeter:
             if label == key or label in self._zones or (domain := _domain(label)) is None:
                 continue
             if newest_ns - at_ns <= self.longest_gap_ns:
-                gone.append(Device(domain=domain, name=label, limit_w=self._limit_w).none())
+                gone.append(Device(domain=domain, name=label, limit_w=PACKAGE_LIMIT_W).none())
         return gone
 
     def _counter(self, zone: _Zone, failures: list[str]) -> int | None:
@@ -186,6 +185,7 @@ class RaplMeter:
             return
         self._broken = False
         self._top_zones = max(2, sum(name.count(":") == 1 for name in names))
+        self._packages = packages_in(self._name_of(one) for one in _in_order(names))
         known = {zone.file.path: zone.file for zone in self._zones.values()}
         found: dict[str, _Zone] = {}
         for directory in _in_order(names):
@@ -216,11 +216,20 @@ class RaplMeter:
             self._broken = True
             self._journal.trouble(f"rapl zone {directory}", f"{path}: {reason(error)}; left out")
             return None
-        # The platform holds all packages; it is a zone at the top itself.
-        limit_w = self._limit_w * (self._top_zones if domain is Domain.NODE else 1)
+        if domain is Domain.NODE:  # it holds all packages, and is a zone at the top itself
+            limit_w = round(max(self._max_w or 0, PACKAGE_LIMIT_W)) * self._top_zones
+        else:
+            limit_w = zone_limit_w(path, self._max_w, self._packages)
         device = Device(domain=domain, name=label, limit_w=limit_w, range_uj=range_uj)
         file = known.get(f"{path}/energy_uj") or OpenFile(f"{path}/energy_uj")
         return _Zone(device, file)
+
+    def _name_of(self, directory: str) -> str:
+        """What a zone calls itself, nothing if it cannot be read."""
+        try:
+            return _text(f"{self._powercap}/{directory}/name")
+        except (OSError, ValueError):
+            return ""
 
     def _label(self, directory: str) -> str | None:
         """The name under which a zone is counted: its own, or its package's for memory."""

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from carbonsched.errors import MeterError
 from carbonsched.model.energy import Domain, Quality
 from carbonsched.node.meters.counters import Device, counted
-from carbonsched.node.meters.rapl import PACKAGE_LIMIT_W, RaplMeter
+from carbonsched.node.meters.rapl import RaplMeter
+from carbonsched.node.meters.rapl_limits import PACKAGE_LIMIT_W
 
 NS = 1_000_000_000
 J = 1_000_000
@@ -108,6 +109,44 @@ def test_a_gap_must_be_too_short_for_a_second_round(sys, journal):
         0,
         Quality.PARTIAL,
     )
+
+
+@pytest.mark.parametrize(
+    ("packages", "limits_w", "max_w", "longest_s"),
+    [
+        (1, {}, 5000, 52.5),  # all that is known of it is the node
+        (2, {}, 5000, 105),
+        (8, {}, 5000, 350),
+        (
+            1,
+            {"constraint_0_power_limit_uw": 400, "constraint_1_power_limit_uw": 800},
+            5000,
+            328.125,
+        ),
+        (1, {"constraint_0_max_power_uw": 500, "constraint_1_power_limit_uw": 0}, 5000, 350),
+        (1, {"constraint_0_power_limit_uw": 0, "constraint_0_max_power_uw": 0}, 5000, 52.5),
+        (2, {"constraint_1_power_limit_uw": 4095}, 2000, 262.5),  # no limit at all
+        (2, {"constraint_1_power_limit_uw": 4095}, None, 350),
+        (1, {"constraint_0_power_limit_uw": 90}, 240, 350),
+    ],
+)
+def test_a_package_is_not_taken_to_draw_what_the_whole_node_may(
+    sys, journal, packages, limits_w, max_w, longest_s
+):
+    for number in range(packages):
+        sys.zone(f"intel-rapl:{number}", f"package-{number}", 0, range_uj=262_500_000_000)
+        sys.zone(f"intel-rapl:{number}:0", "dram", 0, range_uj=262_500_000_000)
+        for name, watts in limits_w.items():
+            sys.write(f"class/powercap/intel-rapl:{number}/{name}", watts * J)
+    sys.zone(f"intel-rapl:{packages}", "psys", 0)
+    meter = RaplMeter.find(sys.root, max_w, journal)
+    assert meter.longest_gap_ns == longest_s * NS
+
+
+def test_dies_of_one_package_have_its_share_together(sys, journal):
+    for die in (0, 1):
+        sys.zone(f"intel-rapl:{die}", f"package-0-die-{die}", die, range_uj=262_500_000_000)
+    assert RaplMeter.find(sys.root, 1500, journal).longest_gap_ns == 175 * NS
 
 
 def test_a_counter_that_was_reset_without_a_boot_begins_anew_and_is_said_once(sys, journal, log):
