@@ -170,11 +170,7 @@ class Panel:
         else:
             parts += gpus
         energies = self._with_wall(told, parts, modelled, (length_ns, busy_ns))
-        for meter in self._wall_meters():
-            if meter.key in before and meter.key not in after:
-                self._walls.miss(meter.key, parts)
-            else:
-                self._walls.seen(meter.key)
+        self._note_walls(dict(self._readings_of_walls(told)), before, after, parts)
         if before and not any(one.domain in (Domain.CPU, Domain.NODE) for one in energies):
             return (*energies, self._unseen())
         return energies
@@ -229,6 +225,21 @@ class Panel:
             return (*parts, self._walls.rest(key, wall, parts, domain, length_ns))
         # It may be of another stretch than the parts: what it says is not set against theirs.
         return (*parts, *modelled, _none(domain, wall.device))
+
+    def _note_walls(
+        self,
+        walls: dict[str, DomainEnergy],
+        before: Readings,
+        after: Readings,
+        parts: list[DomainEnergy],
+    ) -> None:
+        """Which of them were not read now, so that what they say next holds these parts too."""
+        for key in (meter.key for meter in self._wall_meters()):
+            at = f"{walls[key].device}.at_ns" if key in walls else ""
+            if at and after.get(key, {}).get(at, 0) <= before[key].get(at, 0):
+                self._walls.miss(key, parts)
+            else:
+                self._walls.seen(key)
 
     @staticmethod
     def _parts(told: dict[str, tuple[DomainEnergy, ...]]) -> list[DomainEnergy]:

@@ -159,3 +159,22 @@ def test_ipmi_alone_is_the_node(node, sys, tmp_path, monkeypatch):
         assert time.monotonic() < deadline
     assert by_domain(node.step()) == {"node": 212}
     assert node.panel.errors["ipmi"] == 0
+
+
+def test_a_node_counter_that_stands_still_counts_no_gpu_twice_when_it_moves_on(node, sys):
+    """Cray's other counters are read meanwhile."""
+    sys.cray(energy=0, memory_energy=0)
+    node.cards = Cards({"GPU-a": 0})
+    node.start()
+    seen = []
+    for second in range(1, 8):
+        node.cards.joules = {"GPU-a": 300 * second}
+        energy = None if second in (3, 4) else 500 * second
+        sys.cray(memory_energy=0, stamp_us=STAMP_US + second * 10**6)
+        sys.write(
+            "cray/pm_counters/energy",
+            "ERROR" if energy is None else f"{energy} J {STAMP_US + second * 10**6} us",
+        )
+        seen.append(by_domain(node.step()))
+    assert [told["gpu"] for told in seen] == [300] * 7
+    assert [told["node"] for told in seen] == [200, 200, 0, 0, 600, 200, 200]
