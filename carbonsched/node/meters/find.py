@@ -8,6 +8,7 @@ from typing import Any
 
 from carbonsched.errors import MeterError
 from carbonsched.node.journal import Journal
+from carbonsched.node.meters.choice import Sources
 from carbonsched.node.meters.cray import CrayMeter
 from carbonsched.node.meters.gpu_hwmon import GpuHwmonMeter
 from carbonsched.node.meters.hwmon import HwmonMeter
@@ -15,7 +16,7 @@ from carbonsched.node.meters.ipmi import IpmiMeter
 from carbonsched.node.meters.limited import LimitedBoard, LimitedGpus, Worker
 from carbonsched.node.meters.model import ModelledGpus, ModelMeter
 from carbonsched.node.meters.nvml import NvmlMeter
-from carbonsched.node.meters.panel import Panel, Sources
+from carbonsched.node.meters.panel import Panel
 from carbonsched.node.meters.rapl import RaplMeter
 from carbonsched.node.meters.sources import Source
 from carbonsched.site import AgentSite, NodeClass

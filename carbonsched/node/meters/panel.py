@@ -10,20 +10,16 @@ processors nor the whole node are metered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from carbonsched.errors import MeterError
 from carbonsched.model.energy import Domain, Quality
 from carbonsched.node.journal import Journal
+from carbonsched.node.meters.choice import Sources
 from carbonsched.node.meters.cray import CrayMeter
 from carbonsched.node.meters.hwmon import HwmonMeter
-from carbonsched.node.meters.ipmi import IpmiMeter
-from carbonsched.node.meters.limited import LimitedBoard, LimitedGpus
 from carbonsched.node.meters.meter import DomainEnergy, Gpu, Meter, Reading
-from carbonsched.node.meters.model import ModelledGpus, ModelMeter
 from carbonsched.node.meters.rapl import RaplMeter
-from carbonsched.node.meters.sources import Source
 from carbonsched.node.meters.wall import CLEAN, WallBook
 from carbonsched.units import NS_PER_S
 
@@ -34,24 +30,6 @@ FORGET_NS = 600 * NS_PER_S
 """A meter of processors that has not answered for so long is gone, and others stand in for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """Where meters may be found; ``gpus`` best first. The models are ``None`` if not declared.
-
-    ``declared_gpus`` is how many GPUs Slurm counts, 0 if nobody said: Cray's accelerators are
-    those if their numbers go together.
-    """
-
-    rapl: Source[RaplMeter]
-    cray: Source[CrayMeter]
-    gpus: tuple[Source[LimitedGpus], ...]
-    hwmon: Source[LimitedBoard]
-    ipmi: IpmiMeter | None = None
-    model: ModelMeter | None = None
-    modelled_gpus: ModelledGpus | None = None
-    declared_gpus: int = 0
-
-
 class Panel:
     """The node's meters as one."""
 
@@ -59,38 +37,39 @@ class Panel:
         self._sources = sources
         self._journal = journal
         self._walls = WallBook(journal)
-        self._errors = {source.key: 1 for source in self._places() if source.refused}
+        self._errors = {source.key: 1 for source in self._sources.places() if source.refused}
         self._failing_ns: dict[str, int] = {}
 
     @property
     def name(self) -> str:
         """What stands in every segment: ``rapl(package-0) + nvml(8 GPUs) + wall(hwmon power1)``."""
-        processors, gpus = self._processors(), self._gpu_meter()
-        named: list[Meter] = [*processors]
-        if not named and not self._wall_meters() and self._sources.model is not None:
-            named.append(self._sources.model)
-        within_wall = gpus is self._sources.modelled_gpus and self._wall_meters()
+        sources = self._sources
+        walls, gpus = sources.wall_meters(), sources.gpu_meter()
+        named: list[Meter] = [*sources.processors()]
+        if not named and not walls and sources.model is not None:
+            named.append(sources.model)
+        within_wall = gpus is sources.modelled_gpus and walls
         if gpus is not None and gpus not in named and not within_wall:
             named.append(gpus)
         names = [meter.name for meter in named]
-        names += [f"wall({meter.name})" for meter in self._wall_meters()[:1] if meter not in named]
+        names += [f"wall({meter.name})" for meter in walls[:1] if meter not in named]
         return " + ".join(names)
 
     @property
     def sees_system(self) -> bool:
         """Whether what processes outside jobs draw is within the figures."""
-        return self._primary() is not None
+        return self._sources.primary() is not None
 
     @property
     def longest_gap_ns(self) -> int:
         """Beyond it no meter can compare its readings; each one's own is judged in between."""
-        meters = [*self._meters(), *self._stand_in()]
+        meters = [*self._sources.meters(), *self._sources.stand_in()]
         return max((meter.longest_gap_ns for meter in meters), default=0)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Of all meters that may fail, also of those that have not been found."""
-        keys = tuple(source.key for source in self._places())
+        keys = tuple(source.key for source in self._sources.places())
         return keys if self._sources.ipmi is None else (*keys, self._sources.ipmi.key)
 
     @property
@@ -106,7 +85,7 @@ class Panel:
 
     def gpus(self) -> tuple[Gpu, ...]:
         """The node's GPUs as Slurm may call them."""
-        meter = self._gpu_meter()
+        meter = self._sources.gpu_meter()
         return () if meter is None else meter.gpus()
 
     def look(self) -> None:
@@ -124,7 +103,7 @@ class Panel:
         self._look_for_meters(steady_ns)
         readings: Readings = {}
         failures: dict[str, MeterError] = {}
-        for meter in self._meters():
+        for meter in self._sources.meters():
             try:
                 readings[meter.key] = meter.read(steady_ns)
             except MeterError as error:
@@ -133,10 +112,10 @@ class Panel:
             else:
                 self._failing_ns.pop(meter.key, None)
                 self._journal.over(f"meter {meter.key}", f"the {meter.key} meter can be read again")
-        primary = self._primary()
+        primary = self._sources.primary()
         if primary is not None and primary.key in failures:
             self._forget_if_gone(primary.key, steady_ns)
-        if not readings and not self._stand_in():
+        if not readings and not self._sources.stand_in():
             if primary is not None:
                 raise failures[primary.key]
             gone = MeterError("the node has no meter any more and no power class is declared")
@@ -159,7 +138,7 @@ class Panel:
             meter.key: meter.between(
                 before[meter.key], after.get(meter.key, {}), length_ns, busy_ns
             )
-            for meter in self._meters()
+            for meter in self._sources.meters()
             if meter.key in before
         }
         parts = self._parts(told)
@@ -189,7 +168,7 @@ class Panel:
 
     def close(self) -> None:
         """Let go of files and threads."""
-        for source in self._places():
+        for source in self._sources.places():
             source.close()
         if self._sources.ipmi is not None:
             self._sources.ipmi.close()
@@ -234,7 +213,7 @@ class Panel:
         parts: list[DomainEnergy],
     ) -> None:
         """Which of them were not read now, so that what they say next holds these parts too."""
-        for key in (meter.key for meter in self._wall_meters()):
+        for key in (meter.key for meter in self._sources.wall_meters()):
             at = f"{walls[key].device}.at_ns" if key in walls else ""
             if at and after.get(key, {}).get(at, 0) <= before[key].get(at, 0):
                 self._walls.miss(key, parts)
@@ -255,7 +234,7 @@ class Panel:
 
     def _gpu_parts(self, told: dict[str, tuple[DomainEnergy, ...]]) -> list[DomainEnergy] | None:
         """GPUs from their meter; ``None`` where they have none."""
-        meter = self._gpu_meter()
+        meter = self._sources.gpu_meter()
         if meter is None or meter is self._sources.modelled_gpus:
             return None
         return [one for one in told.get(meter.key, ()) if one.domain is Domain.GPU]
@@ -271,8 +250,8 @@ class Panel:
 
     def _unseen(self) -> DomainEnergy:
         """Stands for processors of which nothing is known: what is told is not all of the node."""
-        primary = self._primary()
-        domain = Domain.CPU if primary in self._processors() else Domain.NODE
+        primary = self._sources.primary()
+        domain = Domain.CPU if primary in self._sources.processors() else Domain.NODE
         return _none(domain, "unseen" if primary is None else primary.key)
 
     def _readings_of_walls(
@@ -281,52 +260,13 @@ class Panel:
         """What meters say of the whole node, best first."""
         return [
             (meter.key, one)
-            for meter in self._wall_meters()
+            for meter in self._sources.wall_meters()
             for one in told.get(meter.key, ())
             if one.domain is Domain.NODE
         ]
 
-    def _places(self) -> tuple[Source[Any], ...]:
-        sources = self._sources
-        return (sources.rapl, sources.cray, *sources.gpus, sources.hwmon)
-
-    def _meters(self) -> list[Meter]:
-        """Those that are there, without models."""
-        found: list[Meter] = [one.meter for one in self._places() if one.meter is not None]
-        return found if self._sources.ipmi is None else [*found, self._sources.ipmi]
-
-    def _processors(self) -> list[RaplMeter | CrayMeter | LimitedBoard]:
-        sources = self._sources
-        found = (sources.rapl.meter, sources.cray.meter, sources.hwmon.meter)
-        return [one for one in found if one is not None and one.has_cpu][:1]
-
-    def _wall_meters(self) -> list[Meter]:
-        """Meters that may tell the whole node, best first."""
-        sources = self._sources
-        found = (sources.cray.meter, sources.hwmon.meter, sources.ipmi, sources.rapl.meter)
-        return [one for one in found if one is not None and _has_node(one)]
-
-    def _primary(self) -> Meter | None:
-        """The meter without which a sample says nothing; ``None`` if there is none."""
-        return next(iter([*self._processors(), *self._wall_meters()]), None)
-
-    def _stand_in(self) -> list[ModelMeter]:
-        """The declared model, where it tells what no meter does."""
-        model = self._sources.model
-        return [] if model is None or self._processors() else [model]
-
-    def _gpu_meter(self) -> LimitedGpus | CrayMeter | ModelledGpus | None:
-        for source in self._sources.gpus:
-            if source.meter is not None:
-                return source.meter
-        cray = self._sources.cray.meter
-        gpus = 0 if cray is None else len(cray.gpus())
-        if gpus and self._sources.declared_gpus in {0, gpus}:
-            return cray
-        return self._sources.modelled_gpus
-
     def _look_for_meters(self, steady_ns: int) -> None:
-        for source in self._places():
+        for source in self._sources.places():
             try:
                 source.look(steady_ns)
             except MeterError as error:
@@ -340,7 +280,7 @@ class Panel:
     def _forget_if_gone(self, key: str, steady_ns: int) -> None:
         if steady_ns - self._failing_ns[key] < FORGET_NS:
             return
-        for source in self._places():
+        for source in self._sources.places():
             if source.key == key:
                 source.forget()
                 self._failing_ns.pop(key, None)
@@ -350,10 +290,3 @@ class Panel:
 def _none(domain: Domain, device: str) -> DomainEnergy:
     """It is there, and what it drew is not known."""
     return DomainEnergy(domain=domain, device=device, energy_uj=0, quality=Quality.PARTIAL)
-
-
-def _has_node(meter: Meter) -> bool:
-    """Whether it may say what the whole node draws."""
-    if isinstance(meter, RaplMeter):
-        return meter.has_psys
-    return not isinstance(meter, CrayMeter | LimitedBoard) or meter.has_node
