@@ -258,7 +258,8 @@ def test_what_the_agent_shows_has_no_fault_that_promtool_knows(node, tmp_path):
 def test_the_example_and_the_rules_are_right():
     checked = promtool("check", "config", "prometheus.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert checked.stdout.count("7 rules found") == 2
+    assert "7 rules found" in checked.stdout
+    assert "8 rules found" in checked.stdout
     tested = promtool("test", "rules", "carbonsched-tests.yml")
     assert tested.returncode == 0, tested.stdout + tested.stderr
 

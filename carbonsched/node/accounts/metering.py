@@ -17,6 +17,7 @@ from carbonsched.node.accounts.intervals import Piece, cut
 from carbonsched.node.accounts.modelled_gpus import by_allocation
 from carbonsched.node.accounts.segments import SegmentBook
 from carbonsched.node.accounts.statics import StaticPower
+from carbonsched.node.accounts.system_cpu import SystemCpu
 from carbonsched.node.accounts.totals import Totals
 from carbonsched.node.accounts.upgrade import STATE_VERSION, upgraded
 from carbonsched.node.epoch_book import EpochBook, Mark
@@ -58,6 +59,7 @@ class Metering:
         floor_at = -(-wall_ns // NS_PER_S)
         self._segments = SegmentBook(settings.cluster, settings.node, settings.segment_s, floor_at)
         self._statics = StaticPower(settings.idle_w)
+        self._system_cpu = SystemCpu()
         self._last: _Last | None = None
         self._restored = False
         self._interval_began_ns = wall_ns
@@ -190,7 +192,8 @@ class Metering:
         """CPU time of no job: the whole node's less the jobs'; that of Slurm's groups is in it."""
         if not self._panel.sees_system or last.node_cpu_ns is None or seen.node_cpu_ns is None:
             return other_ns
-        return max(other_ns, seen.node_cpu_ns - last.node_cpu_ns - jobs_cpu_ns)
+        whole_ns = seen.node_cpu_ns - last.node_cpu_ns
+        return self._system_cpu.beyond(jobs_cpu_ns, other_ns, whole_ns)
 
     def _whole_sample(self, length_ns: int) -> bool:
         """Not one cut short by an epoch mark, which says little about power."""

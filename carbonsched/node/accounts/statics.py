@@ -13,8 +13,11 @@ from carbonsched.units import NS_PER_S, UJ_PER_J
 WINDOW_NS = 10 * NS_PER_S
 """Power is judged over at least this long. Over one sample the lowest of many would say more about
 jitter between a counter's time and the clock's: 35 ms are 7 % of half a second."""
-OWED_NS = 60 * NS_PER_S
-"""Of how much time the rest of the node may at most still owe its static energy."""
+OWED_NS = NS_PER_S
+"""Of how much time a device may at most still owe its static energy: its counter is not read at the
+same instant as the clock, so a sample may hold less than it draws idle, and the next one more."""
+REST_OWED_NS = 60 * NS_PER_S
+"""The same of the rest of the node, whose two meters may be apart by more."""
 
 Device = tuple[Domain, str]
 
@@ -56,8 +59,9 @@ class StaticPower:
 
     That of the rest of the node is its power in the window in which the whole node drew least: the
     rest is a difference between meters that do not see the same instant, so its own minimum says
-    nothing. For the same reason the rest of single samples may be less than its static power makes
-    of them; it owes the difference to later ones. All of it survives restarts and boots.
+    nothing. For the like reason single samples may hold less than static power makes of them; they
+    owe the difference to later ones, else jitter would turn idle power into use. All of it survives
+    restarts and boots.
     ``idle_w`` is the node's declared idle power without its GPUs: its CPUs do not draw more idle,
     even if they have only ever been seen busy.
     """
@@ -128,8 +132,10 @@ class StaticPower:
         for device, mean_uw in powers.items():
             # A counter that stood still all the time is no counter of a device without power.
             lowest_uw = self._lowest_uw.get(device)
-            if device[0] is not Domain.REST and mean_uw:
-                self._lowest_uw[device] = mean_uw if lowest_uw is None else min(lowest_uw, mean_uw)
+            lower = lowest_uw is None or mean_uw < lowest_uw
+            if device[0] is not Domain.REST and mean_uw and lower:
+                self._lowest_uw[device] = mean_uw
+                self._owed_uj.pop(device, None)  # it was reckoned by a power that is too high
         if len(powers) < len(window.seen):
             return  # what the whole node drew is not known
         rest = {device: uw for device, uw in powers.items() if device[0] is Domain.REST}
@@ -143,16 +149,18 @@ class StaticPower:
             return one.static_uj
         device = (one.domain, one.device)
         power_uw = self._lowest_uw.get(device)
+        learned = power_uw is not None
         if power_uw is None:
             power_uw = self._window.mean_uw(device)
         if power_uw is None:
             return one.energy_uj
         static_uj = power_uw * length_ns // NS_PER_S
-        if one.domain is not Domain.REST or one.quality not in _TRUSTED:
+        if one.quality not in _TRUSTED or not learned:
             return min(one.energy_uj, static_uj)
         due_uj = static_uj + self._owed_uj.get(device, 0)
         paid_uj = min(one.energy_uj, due_uj)
-        self._owed_uj[device] = min(due_uj - paid_uj, power_uw * OWED_NS // NS_PER_S)
+        owed_ns = REST_OWED_NS if one.domain is Domain.REST else OWED_NS
+        self._owed_uj[device] = min(due_uj - paid_uj, power_uw * owed_ns // NS_PER_S)
         return paid_uj
 
     def _bounded(self, domain: Domain, static_uj: int, length_ns: int) -> int:

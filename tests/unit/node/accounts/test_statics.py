@@ -56,6 +56,7 @@ def test_marks_may_cut_samples_short_without_an_effect():
     for _ in range(WINDOW_NS // NS):
         static_w(power, drew(30), length=NS // 2)
         static_w(power, drew(10), length=NS // 2)
+    assert static_w(power, drew(100)) == [50]  # with what the last short sample lacked
     assert static_w(power, drew(100)) == [40]
 
 
@@ -64,7 +65,21 @@ def test_an_unread_device_and_a_still_counter_say_nothing_of_power():
     learned(power, drew(5), seconds=9)
     static_w(power, drew(0, quality=Quality.PARTIAL))
     learned(power, drew(0))
+    assert static_w(power, drew(110)) == [100]  # what a second at most was owed
     assert static_w(power, drew(100)) == [50]
+
+
+def test_jitter_between_samples_turns_no_idle_power_into_use():
+    """A counter that is read a quarter of a sample early, then late, on an idle device."""
+    power = learned(StaticPower(None), drew(40))
+    told = [static_w(power, drew(watts))[0] for watts in (30, 50, 32, 48, 40, 40)]
+    assert told == [30, 50, 32, 48, 40, 40]
+
+
+def test_a_new_lowest_power_forgives_what_was_owed_by_the_old_one():
+    power = learned(StaticPower(None), drew(50))
+    learned(power, drew(40))
+    assert static_w(power, drew(100)) == [40]
 
 
 def test_a_device_that_was_never_seen_well_is_taken_as_idle():
