@@ -6,13 +6,14 @@ look cleaner or dirtier than it is.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 
-from carbonsched.intensity.factors import STORAGE, FactorSet, Output, output
+from carbonsched.intensity.factors import FactorSet, Output, output
 from carbonsched.intensity.periods import without_contradictions
 from carbonsched.model.intensity import Point
 
@@ -21,6 +22,9 @@ MAX_MISSING = Fraction(1, 20)
 
 MAX_MW = 2_000_000
 """More than any zone generates or uses: a value above it is none."""
+
+KNOWN_S = 14 * 86_400
+"""So long before and after it has a value, a series without one is missed: then it is closed."""
 
 HOLE_S = 6 * 3600
 _STEADY_LEAST = Fraction(1, 2)
@@ -53,6 +57,20 @@ class Whole:
     generation: Mapping[str, Fraction]
     output: Output
     beside: Mapping[str, Fraction]
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a series of a mix gives by its mean where it has values, and since when it has each."""
+
+    output: Output
+    known_at: tuple[int, ...]
+
+    def misses(self, at: int) -> bool:
+        """Whether the series, without a value then, has one within ``KNOWN_S``."""
+        index = bisect_left(self.known_at, at)
+        around = self.known_at[max(index - 1, 0) : index + 1]
+        return any(abs(at - one) <= KNOWN_S for one in around)
 
 
 def steps_of(rows: Iterable[Step]) -> tuple[tuple[Step, ...], int]:
@@ -106,28 +124,47 @@ def slots(series: Mapping[str, Sequence[Step]]) -> list[Slot]:
     ]
 
 
-def whole(
+def usual_of(
     slots_: Iterable[Slot], fuels: Mapping[str, str], factors: FactorSet
+) -> dict[str, Usual]:
+    """The series of the mix that have values, each with its time-weighted mean output."""
+    amount: dict[str, Fraction] = defaultdict(Fraction)
+    length: dict[str, int] = defaultdict(int)
+    known_at: dict[str, list[int]] = defaultdict(list)
+    for slot in slots_:
+        for name in slot.values.keys() & fuels.keys():
+            amount[name] += slot.values[name] * (slot.end_at - slot.start_at)
+            length[name] += slot.end_at - slot.start_at
+            known_at[name].append(slot.start_at)
+    return {
+        name: Usual(output({fuels[name]: total / length[name]}, factors), tuple(known_at[name]))
+        for name, total in amount.items()
+    }
+
+
+def whole(
+    slots_: Sequence[Slot],
+    fuels: Mapping[str, str],
+    factors: FactorSet,
+    usual: Mapping[str, Usual] | None = None,
 ) -> tuple[list[Whole], int]:
     """The slots whose mix is whole, and how many are not.
 
     ``fuels`` says the fuel of each series of the mix; others, such as the load, come ``beside``. A
-    slot is whole where the series without a value in it had, by their mean over the others, at
-    most ``MAX_MISSING`` of its output and of its emissions. None is where a series has no value
-    at all, for what it usually had is not known then.
+    slot is whole where the series that are missed in it give, by their ``usual`` mean, at most
+    ``MAX_MISSING`` of its output and of its emissions. ``usual`` may name series that these slots
+    do not; without it, it is that of these slots. A series that never had a value is not missed.
     """
     taken = [slot for slot in slots_ if not slot.values.keys().isdisjoint(fuels)]
-    means = _means(taken, fuels)
-    if any(fuel != STORAGE and name not in means for name, fuel in fuels.items()):
-        return [], len(taken)
-    usual = {name: output({fuels[name]: mean}, factors) for name, mean in means.items()}
+    known = usual_of(taken, fuels, factors) if usual is None else usual
     found = []
     for slot in taken:
         generation: dict[str, Fraction] = defaultdict(Fraction)
         for name in slot.values.keys() & fuels.keys():
             generation[fuels[name]] += slot.values[name]
         told = output(generation, factors)
-        lost = [usual[name] for name in usual if name not in slot.values]
+        silent = [one for name, one in known.items() if name not in slot.values]
+        lost = [one.output for one in silent if one.misses(slot.start_at)]
         amount = sum((one.amount for one in lost), Fraction(0))
         grams = sum((one.grams for one in lost), Fraction(0))
         if told.amount > 0 and (
@@ -155,16 +192,3 @@ def known_points(
     """The intensity of those that touch ``[start_at, until_at)`` and are over by ``now``."""
     touching = (one for one in wholes if one.end_at > start_at and one.start_at < until_at)
     return points(one for one in touching if one.end_at <= now)
-
-
-def _means(slots_: Sequence[Slot], names: Container[str]) -> dict[str, Fraction]:
-    """Each of the named series' time-weighted mean where it has values."""
-    amount: dict[str, Fraction] = defaultdict(Fraction)
-    length: dict[str, int] = defaultdict(int)
-    for slot in slots_:
-        for name, value in slot.values.items():
-            if name not in names:
-                continue
-            amount[name] += value * (slot.end_at - slot.start_at)
-            length[name] += slot.end_at - slot.start_at
-    return {name: total / length[name] for name, total in amount.items()}

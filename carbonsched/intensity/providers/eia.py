@@ -33,9 +33,9 @@ from carbonsched.intensity.mix import (
     known_points,
     slots,
     steps_of,
-    whole,
     without_holes,
 )
+from carbonsched.intensity.roster import Roster
 from carbonsched.intensity.values import parse_instant
 from carbonsched.model.intensity import Forecast, IntensitySeries, SeriesInfo
 
@@ -47,9 +47,6 @@ PATH = "/v2/electricity/rto/fuel-type-data/data/"
 PAGE_ROWS = 5000
 MAX_PAGES = 20
 MAX_CALL_S = 60 * 86_400
-LEAST_CALL_S = 2 * 86_400
-"""At least so much is asked: in an hour alone it cannot be seen that a fuel is not reported."""
-
 _HOUR_S = 3600
 _PERIOD = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
@@ -104,6 +101,7 @@ class EiaProvider:
         )
         self._clock = clock
         self._respondent = respondent
+        self._roster = Roster("eia", respondent)
         self._key = key
         self._url = base_url.rstrip("/") + PATH
         self._fetcher = fetcher or shared_fetcher(clock=clock, timeout_s=timeout_s)
@@ -120,11 +118,14 @@ class EiaProvider:
         if until_at <= start_at:
             return IntensitySeries(info=self._info, fetched_at=now, points=())
         series: dict[str, list[Step]] = {}
-        for from_at, to_at in _calls(min(start_at, until_at - LEAST_CALL_S), until_at):
+        since_at = self._roster.since(start_at, until_at)
+        for from_at, to_at in _calls(since_at, until_at):
             for row in self._rows(from_at, to_at):
                 self._read(row, series)
         mix = {code: self._clean(code, steps) for code, steps in series.items()}
-        found, partial = whole(slots(mix), {code: eia_fuel(code) for code in mix}, self._factors)
+        fuels = {code: eia_fuel(code) for code in mix}
+        span = (since_at, until_at)
+        found, partial = self._roster.whole(slots(mix), fuels, self._factors, span)
         if partial:
             _log.warning("eia: %d hours of %s are reported in part", partial, self._respondent)
         known = known_points(found, start_at, until_at, now)

@@ -27,11 +27,11 @@ from carbonsched.intensity.mix import (
     known_points,
     slots,
     steps_of,
-    whole,
     without_holes,
 )
 from carbonsched.intensity.providers.entsoe_xml import Series, is_eic, read_document
 from carbonsched.intensity.residual import LEARN_S, LOAD, TOTAL, VARIABLE, Relation
+from carbonsched.intensity.roster import Roster
 from carbonsched.model.intensity import Forecast, IntensitySeries, SeriesInfo
 
 if TYPE_CHECKING:
@@ -40,11 +40,8 @@ if TYPE_CHECKING:
 BASE_URL = "https://web-api.tp.entsoe.eu/api"
 MAX_BYTES = 24_000_000
 BAN_S = 600
-MAX_CALL_S = 14 * 86_400
-"""Far below the year that one request may span: a fortnight of all types is megabytes of XML."""
-
-LEAST_CALL_S = 2 * 86_400
-"""At least so much is asked: in an hour alone it cannot be seen that a type is not reported."""
+MAX_CALL_S = 14 * 86_400 + 3600
+"""A fortnight and the hour begun: far below the year that is allowed, and yet megabytes of XML."""
 
 LEAST_SHARE = Fraction(1, 5)
 """Below this share of the load, generation is taken to be reported in part."""
@@ -112,6 +109,7 @@ class EntsoeProvider:
         self._key = key
         self._base_url = base_url
         self._fetcher = fetcher or shared_fetcher(clock=clock, timeout_s=timeout_s)
+        self._roster = Roster("entsoe", domain)
         self._learnt: _Learnt | None = None
 
     @property
@@ -125,7 +123,7 @@ class EntsoeProvider:
         until_at = min(end_at, now)
         if until_at <= start_at:
             return IntensitySeries(info=self._info, fetched_at=now, points=())
-        past = self._past(min(start_at, until_at - LEAST_CALL_S), until_at)
+        past = self._past(start_at, until_at)
         known = known_points(past, start_at, until_at, now)
         return IntensitySeries(info=self._info, fetched_at=now, points=known)
 
@@ -167,10 +165,11 @@ class EntsoeProvider:
 
     def _past(self, start_at: int, end_at: int) -> list[Whole]:
         """The whole mixes, with the load beside them where it is known."""
+        since_at = self._roster.since(start_at, end_at)
         series: dict[str, list[Step]] = {}
         fuels: dict[str, str] = {}
         load: list[Step] = []
-        for from_at, to_at in _calls(start_at, end_at):
+        for from_at, to_at in _calls(since_at, end_at):
             for one in self._ask("A75", "A16", from_at, to_at):
                 if one.consumption and not one.steps:
                     continue
@@ -183,12 +182,12 @@ class EntsoeProvider:
             load += self._total(self._ask("A65", "A16", from_at, to_at))
         clean = {name: self._clean(steps, fuels[name]) for name, steps in series.items()}
         cut = slots({**clean, LOAD: self._clean(load)})
-        found, partial = whole(cut, fuels, self._factors)
+        found, partial = self._roster.whole(cut, fuels, self._factors, (since_at, end_at))
         enough = [one for one in found if _is_enough(one)]
         partial += len(found) - len(enough)
         if partial:
             _log.warning("entsoe: %d periods of %s are reported in part", partial, self._domain)
-        return enough
+        return [one for one in enough if one.end_at > start_at]
 
     def _ask(self, document: str, process: str, from_at: int, to_at: int) -> tuple[Series, ...]:
         side = "outBiddingZone_Domain" if document == "A65" else "in_Domain"

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonsched.intensity.factors import factor_set, output
-from carbonsched.intensity.mix import Step, points, slots, steps_of, whole, without_holes
+from carbonsched.intensity.mix import (
+    KNOWN_S,
+    Step,
+    Usual,
+    points,
+    slots,
+    steps_of,
+    whole,
+    without_holes,
+)
 from carbonsched.model.intensity import StepSeries
 
 HOUR = 3600
@@ -74,11 +83,23 @@ def test_a_little_of_it_that_emits_much_counts_too():
     assert [one.start_at for one in found] == [0, HOUR]
 
 
-def test_a_series_without_any_value_leaves_nothing():
+def test_a_series_that_never_had_a_value_is_not_missed():
     some = {"a": (), "b": steps([98, 98])}
-    fuels = {"a": "coal", "b": "gas"}
-    assert whole(slots(some), fuels, FACTORS) == ([], 2)
-    assert len(whole(slots(some), fuels | {"a": "storage"}, FACTORS)[0]) == 2
+    assert len(whole(slots(some), {"a": "coal", "b": "gas"}, FACTORS)[0]) == 2
+
+
+def test_what_these_slots_do_not_name_is_missed_by_what_is_usual():
+    coal = {"a": Usual(output({"coal": Fraction(50)}, FACTORS), (-HOUR,))}
+    cut = slots({"b": steps([98, 98])})
+    assert whole(cut, {"b": "gas"}, FACTORS, coal) == ([], 2)
+
+
+def test_a_series_is_missed_up_to_a_fortnight_from_a_value():
+    usual = Usual(output({}, FACTORS), (0, 100 * KNOWN_S))
+    assert [usual.misses(days * 86_400) for days in (1, 14, 15, 1385, 1386)] == [
+        True, True, False, False, True
+    ]  # fmt: skip
+    assert not Usual(output({}, FACTORS), ()).misses(0)
 
 
 def test_zeros_that_are_holes_are_missing():

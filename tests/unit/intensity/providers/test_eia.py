@@ -105,7 +105,7 @@ def well(service, clock):
 
 class TestEia(FaultSuite):
     KEYED = True
-    SPAN_S = 2 * DAY
+    SPAN_S = 14 * DAY  # what is asked, so that the middle row is of it
 
     def make(self, twin, clock, timeout_s):
         return make(twin, clock, timeout_s)
@@ -143,7 +143,7 @@ def test_an_hour_bears_the_time_at_which_it_ends(service, clock, well):
         (at, at + HOUR) for at in range(NOON - 3 * HOUR, NOON, HOUR)
     ]
     assert [p.mg_per_kwh for p in told.points] == [mg(p.start_at) for p in told.points]
-    assert service.requests[0].one("start") == "2026-11-18T13"
+    assert service.requests[0].one("start") == "2026-11-06T13"
     assert service.requests[0].one("end") == "2026-11-20T12"
 
 
@@ -161,16 +161,16 @@ def test_the_future_is_not_asked(service, clock, well):
 
 def test_an_answer_without_an_end_is_given_up(service, clock, well, monkeypatch):
     monkeypatch.setattr(eia, "PAGE_ROWS", 5)
-    with pytest.raises(ProviderMalformedError, match="said 240 rows and gave 100"):
+    with pytest.raises(ProviderMalformedError, match="said 1680 rows and gave 100"):
         make(service, clock).actual(NOON - DAY, NOON)
     assert len(service.requests) == eia.MAX_PAGES
 
 
 def test_long_answers_come_in_pages(service, clock, well, monkeypatch):
-    monkeypatch.setattr(eia, "PAGE_ROWS", 100)
+    monkeypatch.setattr(eia, "PAGE_ROWS", 700)
     told = make(service, clock).actual(NOON - 2 * DAY, NOON)
     assert len(told.points) == 48
-    assert [r.one("offset") for r in service.requests] == ["0", "100", "200"]
+    assert [r.one("offset") for r in service.requests] == ["0", "700", "1400"]
 
 
 def test_long_pasts_are_asked_in_parts_that_do_not_overlap(service, clock, well):
@@ -181,8 +181,8 @@ def test_long_pasts_are_asked_in_parts_that_do_not_overlap(service, clock, well)
 
 
 def test_pages_that_do_not_add_up_are_malformed(service, clock, well):
-    service.alter = lambda told: told | {"response": told["response"] | {"total": "241"}}
-    with pytest.raises(ProviderMalformedError, match="said 241 rows and gave 240"):
+    service.alter = lambda told: told | {"response": told["response"] | {"total": "1681"}}
+    with pytest.raises(ProviderMalformedError, match="said 1681 rows and gave 1680"):
         make(service, clock).actual(NOON - DAY, NOON)
     assert len(service.requests) == 2
 
@@ -204,6 +204,32 @@ def test_storage_its_own_use_and_new_fuels(service, clock, well):
         grams = sum(FACTORS[f] * amount(f, point.start_at) for f in MIX)
         # 100 MWh of a fuel that nobody knows yet count as unknown; storage counts as nothing.
         assert point.mg_per_kwh == round(Fraction(1000 * (grams + 700 * 100), whole + 100))
+
+
+def test_a_fuel_that_is_told_no_more_is_missed_for_a_fortnight(service, clock, well):
+    gone_at = NOON - 3 * DAY
+
+    def without(rows):
+        return [one for one in rows if one["fueltype"] != "NG" or asked_at(one["period"]) < gone_at]
+
+    well.change = without
+    provider = make(service, clock)
+    assert provider.actual(NOON - DAY, NOON).points == ()
+    assert provider.actual(NOON - DAY, NOON).points == ()  # of two days, that do not name it
+    clock.at = NOON + 12 * DAY
+    assert len(provider.actual(clock.at - DAY, clock.at).points) == 24
+
+
+def test_a_fuel_that_never_has_a_value_blinds_nobody(service, clock, well, caplog):
+    def with_geothermal(rows):
+        ends = sorted({asked_at(one["period"]) for one in rows})
+        return rows + [row(at, "GEO", None) for at in ends]
+
+    well.change = with_geothermal
+    told = make(service, clock).actual(NOON - DAY, NOON)
+    assert [p.mg_per_kwh for p in told.points] == [mg(p.start_at) for p in told.points]
+    assert len(told.points) == 24
+    assert "eia: no value of GEO of CISO for 14 days: left out of the mix" in caplog.text
 
 
 @pytest.mark.parametrize("value", [None, "", "n/a", "NaN", "1e9", "99999999", [], True])
