@@ -97,7 +97,7 @@ class EiaProvider:
             basis="production",
             gas=self._factors.gas,
             scope=self._factors.scope,
-            note=f"U.S. Energy Information Administration; {self._factors.label}",
+            note=f"{respondent}, U.S. Energy Information Administration; {self._factors.label}",
         )
         self._clock = clock
         self._respondent = respondent

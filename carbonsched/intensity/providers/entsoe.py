@@ -102,7 +102,7 @@ class EntsoeProvider:
             basis="production",
             gas=self._factors.gas,
             scope=self._factors.scope,
-            note=f"ENTSO-E Transparency Platform, CC BY 4.0; {self._factors.label}",
+            note=f"{domain}, ENTSO-E Transparency Platform, CC BY 4.0; {self._factors.label}",
         )
         self._clock = clock
         self._domain = domain

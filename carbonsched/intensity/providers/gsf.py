@@ -63,13 +63,19 @@ class GsfProvider:
         timeout_s: float = 10.0,
         fetcher: Fetcher | None = None,
     ) -> None:
-        """``location`` is asked for.
+        """``location`` is asked for, and stands before ``note`` beside every figure.
 
         ``answers_as`` is the location that its rows name where that is another: with WattTime
         behind it they name WattTime's region.
         """
         self._info = SeriesInfo(
-            provider=NAME, zone=zone, kind=kind, basis=basis, gas=gas, scope=scope, note=note
+            provider=NAME,
+            zone=zone,
+            kind=kind,
+            basis=basis,
+            gas=gas,
+            scope=scope,
+            note=f"{location}, {note}" if note else location,
         )
         self._clock = clock
         self._location = location

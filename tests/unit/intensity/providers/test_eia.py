@@ -132,8 +132,8 @@ class TestEia(FaultSuite):
 
 def test_it_says_what_its_numbers_are(service, clock):
     assert make(service, clock).info.label == (
-        "eia: US-CA, average, production, lifecycle CO2eq (U.S. Energy Information"
-        " Administration; emission factors ipcc-2014-lifecycle 1)"
+        "eia: US-CA, average, production, lifecycle CO2eq (CISO, U.S. Energy"
+        " Information Administration; emission factors ipcc-2014-lifecycle 1)"
     )
 
 

@@ -115,8 +115,8 @@ def written_row(row):
 
 def test_it_says_what_its_numbers_are(service, clock):
     assert make(service, clock).info.label == (
-        "entsoe: DK1, average, production, lifecycle CO2eq (ENTSO-E Transparency Platform,"
-        " CC BY 4.0; emission factors ipcc-2014-lifecycle 1)"
+        "entsoe: DK1, average, production, lifecycle CO2eq (10YDK-1--------W, ENTSO-E"
+        " Transparency Platform, CC BY 4.0; emission factors ipcc-2014-lifecycle 1)"
     )
     direct = make(service, clock, factors=factor_set(DIRECT)).info
     assert (direct.gas, direct.scope) == ("CO2", "direct")

@@ -121,7 +121,8 @@ class TestFaults(FaultSuite):
 
 def test_its_numbers_are_what_the_operator_declares(service, clock):
     declared = made(service, clock, kind="average", gas="CO2eq", scope="lifecycle", note="WattTime")
-    assert declared.info.label == "gsf: US, average, production, lifecycle CO2eq (WattTime)"
+    assert declared.info.label == "gsf: US, average, production, lifecycle CO2eq (eastus, WattTime)"
+    assert made(service, clock).info.note == "eastus"
 
 
 @pytest.mark.parametrize("name", ["kind", "basis", "gas", "scope", "location", "base_url"])
