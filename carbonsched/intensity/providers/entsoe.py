@@ -206,7 +206,7 @@ class EntsoeProvider:
             if error.status != 400 or b"</Acknowledgement_MarketDocument>" not in error.body:
                 raise
             text = error.body.decode("utf-8", "replace")
-        told = read_document(text)
+        told = read_document(text, from_at, to_at)
         if told.faulty:
             _log.warning("entsoe: %d faulty points of %s are missing", told.faulty, document)
         return told.series

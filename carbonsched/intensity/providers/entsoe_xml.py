@@ -1,16 +1,19 @@
 """The Transparency Platform's XML, read into steps of power.
 
 A document comes from a service that nobody here controls: one with a document type is refused
-(entities that grow, files of this machine), and so are lengths that no period has.
+(entities that grow, files of this machine), and so are lengths that no period has. What lies
+outside the time that was asked for is not laid out, and all of a document has one bound: a value
+that is repeated makes a thousand steps of a line.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 from carbonsched.errors import ProviderMalformedError, ProviderRefusedError
@@ -19,7 +22,9 @@ from carbonsched.intensity.values import parse_instant
 
 RESOLUTIONS = {"PT1M": 60, "PT5M": 300, "PT15M": 900, "PT30M": 1800, "PT60M": 3600, "PT1H": 3600}
 _LONGEST_PERIOD_S = 400 * 86_400
-_MOST_STEPS = 400_000
+MOST_STEPS = 200_000
+"""Of one document; a fortnight of 40 series in quarters of an hour is 54,000."""
+
 _QUANTITY = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _POSITION = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 _MARK = "\ufeff"
@@ -44,8 +49,8 @@ class Document:
     faulty: int
 
 
-def read_document(text: str) -> Document:
-    """The document's series.
+def read_document(text: str, start_at: int, end_at: int) -> Document:
+    """The document's series, with the steps that touch ``[start_at, end_at)``.
 
     Raises:
         ProviderRefusedError: an acknowledgement that says anything but "no matching data".
@@ -58,8 +63,20 @@ def read_document(text: str) -> Document:
         return Document((), 0)
     if kind != "GL_MarketDocument":
         raise ProviderMalformedError(f"entsoe: answered with {kind[:40]!a}, not generation or load")
-    made = [_series(node) for node in _named(root, "TimeSeries")]
-    return Document(tuple(one for one, _ in made), sum(faulty for _, faulty in made))
+    series: list[Series] = []
+    faulty, room = 0, MOST_STEPS
+    for node in _named(root, "TimeSeries"):
+        one, bad = _series(node, _Asked(start_at, end_at), room)
+        room -= len(one.steps)
+        series.append(one)
+        faulty += bad
+    return Document(tuple(series), faulty)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    start_at: int
+    end_at: int
 
 
 def is_eic(code: str) -> bool:
@@ -95,7 +112,8 @@ def _acknowledged(root: ET.Element) -> None:
     )
 
 
-def _series(node: ET.Element) -> tuple[Series, int]:
+def _series(node: ET.Element, asked: _Asked, room: int) -> tuple[Series, int]:
+    """The series, of at most ``room`` steps, and how many of its points are faulty."""
     names = {_local(child.tag) for child in node}
     unit = _text(node, "quantity_Measure_Unit.name")
     if unit not in {"", "MAW"}:
@@ -107,14 +125,14 @@ def _series(node: ET.Element) -> tuple[Series, int]:
     steps: list[Step] = []
     faulty = 0
     for period in _named(node, "Period"):
-        made, bad = _period(period, repeats=curve == "A03")
+        made, bad = _period(period, asked, room - len(steps), repeats=curve == "A03")
         steps += made
         faulty += bad
     consumption = "outBiddingZone_Domain.mRID" in names and "inBiddingZone_Domain.mRID" not in names
     return Series(psr_type or None, consumption, tuple(steps)), faulty
 
 
-def _period(node: ET.Element, *, repeats: bool) -> tuple[list[Step], int]:
+def _period(node: ET.Element, asked: _Asked, room: int, *, repeats: bool) -> tuple[list[Step], int]:
     """Its steps; with ``repeats`` a missing position is the one before it again (curve A03)."""
     interval = next(iter(_named(node, "timeInterval")), node)
     try:
@@ -126,7 +144,7 @@ def _period(node: ET.Element, *, repeats: bool) -> tuple[list[Step], int]:
             "entsoe: a period has no start, end or known resolution"
         ) from None
     count, rest = divmod(end_at - start_at, step_s)
-    if rest or not 0 < end_at - start_at <= _LONGEST_PERIOD_S or count > _MOST_STEPS:
+    if rest or not 0 < end_at - start_at <= _LONGEST_PERIOD_S:
         raise ProviderMalformedError("entsoe: a period is not a whole number of its steps")
     held: dict[int, set[Fraction | None]] = {}
     faulty = 0
@@ -139,21 +157,36 @@ def _period(node: ET.Element, *, repeats: bool) -> tuple[list[Step], int]:
     # Two values for one position, or one that is no number: neither counts, nor is it repeated.
     one = {at: next(iter(some)) if len(some) == 1 else None for at, some in held.items()}
     faulty += sum(len(some) > 1 for some in held.values())
-    return list(_laid(one, start_at, step_s, count, repeats=repeats)), faulty
+    first = max(1, (asked.start_at - start_at) // step_s + 1)
+    last = min(count, -((start_at - asked.end_at) // step_s))
+    runs = [run.within(first, last) for run in _runs(one, count, repeats=repeats)]
+    if sum(len(run.positions) for run in runs) > room:
+        raise ProviderMalformedError(f"entsoe: a document has more than {MOST_STEPS} steps")
+    steps = [
+        Step(start_at + (at - 1) * step_s, start_at + at * step_s, run.value)
+        for run in runs
+        for at in run.positions
+    ]
+    return steps, faulty
 
 
-def _laid(
-    held: dict[int, Fraction | None], start_at: int, step_s: int, count: int, *, repeats: bool
-) -> Iterator[Step]:
-    value: Fraction | None = None
-    for position in range(1, count + 1):
-        if position in held:
-            value = held[position]
-        elif not repeats:
-            value = None
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The positions at which a value holds."""
+
+    positions: range
+    value: Fraction
+
+    def within(self, first: int, last: int) -> _Run:
+        kept = range(max(self.positions.start, first), min(self.positions.stop, last + 1))
+        return _Run(kept, self.value)
+
+
+def _runs(held: Mapping[int, Fraction | None], count: int, *, repeats: bool) -> Iterator[_Run]:
+    for at, following in pairwise([*sorted(held), count + 1]):
+        value = held[at]
         if value is not None:
-            at = start_at + (position - 1) * step_s
-            yield Step(at, at + step_s, value)
+            yield _Run(range(at, following if repeats else at + 1), value)
 
 
 def _positions(node: ET.Element) -> Iterator[tuple[int | None, Fraction | None]]:

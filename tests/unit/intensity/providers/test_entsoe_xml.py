@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonsched.errors import ProviderError, ProviderMalformedError
-from carbonsched.intensity.providers.entsoe_xml import read_document
+from carbonsched.intensity.providers.entsoe_xml import MOST_STEPS, read_document
+
+
+def read(text, start=NOON - DAY, end=NOON + DAY):
+    return read_document(text, start, end)
 
 
 def steps(text):
     return [
-        (step.start_at, step.end_at, step.value)
-        for one in read_document(text).series
-        for step in one.steps
+        (step.start_at, step.end_at, step.value) for one in read(text).series for step in one.steps
     ]
 
 
@@ -30,13 +32,39 @@ def test_curve_a03_repeats_and_a01_leaves_a_gap():
 
 def test_a_faulty_value_is_not_repeated():
     held = {1: 10, 2: "n/e", 4: 7}
-    told = read_document(document(series(held, NOON, NOON + 5 * HOUR, psr="B04", curve="A03")))
+    told = read(document(series(held, NOON, NOON + 5 * HOUR, psr="B04", curve="A03")))
     assert [step.value for step in told.series[0].steps] == [10, 7, 7]
     assert told.faulty == 1
 
 
+def test_steps_are_of_the_time_that_was_asked():
+    start, end = NOON - DAY, NOON + DAY
+    text = document(series({1: 5, 24: 7}, start, end, psr="B04", curve="A03"))
+    told = read(text, NOON - 2 * HOUR + 60, NOON + HOUR).series[0].steps
+    assert [(step.start_at, step.value) for step in told] == [
+        (NOON - 2 * HOUR, 5), (NOON - HOUR, 7), (NOON, 7)
+    ]  # fmt: skip
+    assert read(text, end, end + DAY).series[0].steps == ()
+
+
+def minutes(values, periods):
+    """A series in minutes, of the same day so many times."""
+    one = series(values, NOON, NOON + DAY, psr="B04", step="PT1M", curve="A03")
+    head, period = one.removesuffix("</TimeSeries>").split("<Period>")
+    return head + f"<Period>{period}" * periods + "</TimeSeries>"
+
+
+def test_a_document_has_a_bound_however_it_is_cut_up():
+    most = MOST_STEPS // 1440
+    assert len(steps(document(minutes({1: 5}, most)))) == most * 1440
+    over = most // 2 + 1
+    for some in ([minutes({1: 5}, most + 1)], [minutes({1: 5}, over)] * 2):
+        with pytest.raises(ProviderMalformedError, match="more than 200000 steps"):
+            read(document(*some))
+
+
 def test_out_of_the_zone_is_consumption():
-    told = read_document(document(series({1: 5}, NOON, NOON + HOUR, psr="B10", side="out")))
+    told = read(document(series({1: 5}, NOON, NOON + HOUR, psr="B10", side="out")))
     assert told.series[0].consumption
 
 
@@ -61,13 +89,13 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><x>&b;</x>'
 )
 def test_what_is_no_such_document_is_malformed(text, match):
     with pytest.raises(ProviderMalformedError, match=match):
-        read_document(text)
+        read(text)
 
 
 @given(st.text(alphabet="<>/&;![]ab \n\ufeff") | st.binary().map(lambda raw: raw.decode("latin-1")))
 def test_any_text_is_a_document_or_one_error(text):
     with pytest.raises(ProviderError, match=r"^entsoe: [ -~]+$"):
-        read_document(text)
+        read(text)
 
 
 @given(
@@ -78,7 +106,7 @@ def test_any_text_is_a_document_or_one_error(text):
     st.sampled_from(["A01", "A03"]),
 )
 def test_any_points_are_steps_in_order(held, curve):
-    told = read_document(document(series(held, NOON, NOON + HOUR, step="PT15M", curve=curve)))
+    told = read(document(series(held, NOON, NOON + HOUR, step="PT15M", curve=curve)))
     made = told.series[0].steps
     assert [step.start_at for step in made] == sorted({step.start_at for step in made})
     assert all(NOON <= step.start_at < step.end_at <= NOON + HOUR for step in made)
