@@ -16,7 +16,7 @@ from carbonsched.forecasting.profiles import DAY_H, Past, Profiles, profiles
 
 LEADS = EDGES[-1]
 _GROUPS = len(EDGES) - 1
-_FLOOR = 0.1
+FLOOR = 0.1
 """g/kWh; keeps the logarithm of a grid with next to nothing in it finite."""
 _WILD = 1.5
 """Errors beyond a factor of exp(1.5) teach no more than that: they are faults, not weather."""
@@ -101,7 +101,7 @@ class Forecaster:
 def _logs(values: Floats) -> Floats:
     """Logarithms; what is not above zero is a fault of the source and missing."""
     sound = np.isfinite(values) & (values > 0)
-    return np.log(np.maximum(np.where(sound, values, 1.0), _FLOOR), where=sound, out=_nans(values))
+    return np.log(np.maximum(np.where(sound, values, 1.0), FLOOR), where=sound, out=_nans(values))
 
 
 def _nans(like: Floats) -> Floats:

@@ -57,18 +57,24 @@ def mg_from_text(text: str) -> int | None:
     return mg_from_number(Decimal(text))
 
 
-def mg_from_number(value: Decimal | int) -> int | None:
-    """As :func:`mg_from_text`, from an exact number of grams per kWh."""
+def mg_from_number(value: Decimal | int, *, zero: bool = False) -> int | None:
+    """As :func:`mg_from_text`, from an exact number of grams per kWh.
+
+    With ``zero`` the caller has proof that zero would be true: then it is a value.
+    """
     exact = Decimal(value)
-    if not exact.is_finite() or not exact or exact.adjusted() < _SMALLEST:
+    nothing = 0 if zero else None
+    if not exact.is_finite():
         return None
+    if not exact or exact.adjusted() < _SMALLEST:
+        return nothing
     if exact < 0:
         raise ValueError(f"{_shown(str(value))} g/kWh is negative")
     if exact > MAX_G_PER_KWH:
         raise ValueError(f"{_shown(str(value))} g/kWh is more than any grid emits: is it g/kWh?")
     if len(exact.as_tuple().digits) > _MAX_DIGITS:
         raise ValueError(f"{_shown(str(value))} has too many digits")
-    return round(Fraction(exact) * MG_PER_G) or None
+    return round(Fraction(exact) * MG_PER_G) or nothing
 
 
 def _shown(text: str) -> str:

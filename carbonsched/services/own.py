@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carbonsched.forecasting.forecaster import Forecaster
+from carbonsched.forecasting.forecaster import FLOOR, Forecaster
 from carbonsched.forecasting.hours import HOUR_S, Hourly, HourlyIssue, hourly
 from carbonsched.ledger.archive import Archive
 from carbonsched.ledger.issues import IssueColumns
@@ -75,7 +75,7 @@ class OwnForecasts:
             found = self._archive.issues.newest_by(
                 info, now, ISSUES_EVERY_S, PAST_S // ISSUES_EVERY_S
             )
-            if issues := [on_hours(one) for one in found]:
+            if issues := [_floored_issue(on_hours(one)) for one in found]:
                 return issues
         return []
 
@@ -97,7 +97,16 @@ class OwnForecasts:
     def _read(self, zone: str, start_at: int, end_at: int, now: int) -> Hourly:
         pieces = self._grid.actual(zone, start_at, end_at, now)
         measured = (piece.point for piece in pieces if not piece.info.static)
-        return hourly(measured, start_at, end_at)
+        return _floored(hourly(measured, start_at, end_at))
+
+
+def _floored(hours: Hourly) -> Hourly:
+    """A zero of the archive was proven where it came in; the forecaster takes zeros for faults."""
+    return Hourly(hours.start_at, np.maximum(hours.values, FLOOR))  # what is missing stays so
+
+
+def _floored_issue(issue: HourlyIssue) -> HourlyIssue:
+    return HourlyIssue(issue.issued_at, _floored(issue.hours))
 
 
 def on_hours(issue: IssueColumns) -> HourlyIssue:

@@ -21,11 +21,11 @@ _EXACT = Context(prec=100, traps=[])  # what does not fit becomes infinite, whic
 _log = logging.getLogger(__name__)
 
 
-def mg_from_pounds(value: Any) -> int | None:
+def mg_from_pounds(value: Any, *, zero: bool = False) -> int | None:
     """As :func:`mg_or_none`, from pounds per MWh: multiplied exactly and rounded once."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    return mg_or_none(_EXACT.multiply(Decimal(value), LB_PER_MWH))
+    return mg_or_none(_EXACT.multiply(Decimal(value), LB_PER_MWH), zero=zero)
 
 
 def made(start_at: int, period_s: int, mg: int | None, *, estimated: bool = False) -> Point | None:

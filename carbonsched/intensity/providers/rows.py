@@ -15,15 +15,16 @@ from carbonsched.model.intensity import Point
 _log = logging.getLogger(__name__)
 
 
-def mg_or_none(value: Any) -> int | None:
+def mg_or_none(value: Any, *, zero: bool = False) -> int | None:
     """Whole mg/kWh from a JSON number of g/kWh.
 
     ``None`` for all that is no intensity of a whole grid: null, text, zero, negative, implausible.
+    With ``zero`` there is proof that a zero is true.
     """
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     try:
-        return mg_from_number(value)
+        return mg_from_number(value, zero=zero)
     except ValueError:
         return None
 

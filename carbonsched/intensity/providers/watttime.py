@@ -170,7 +170,8 @@ class WattTimeProvider:
         def read(row: Any) -> Point | None:
             # Only a clear false is taken for a figure that will stay.
             estimated = flagged and row.get("imputed_data_used") is not False
-            mg = mg_from_pounds(row["value"])
+            # A whole grid at zero is a fault; the plant on the margin may well be a wind park.
+            mg = mg_from_pounds(row["value"], zero=self._info.kind == "marginal")
             return made(row_time(row["point_time"]), period_s, mg, estimated=estimated)
 
         return read_points(NAME, rows, read, "{point_time, value}")

@@ -43,6 +43,13 @@ def test_what_is_no_intensity_is_refused_in_one_line(text):
         mg_from_text(text)
 
 
+@pytest.mark.parametrize("number", ["0", "-0", "0.0004", "1e-999999"])
+def test_a_zero_with_proof_is_a_value(number):
+    assert mg_from_number(Decimal(number), zero=True) == 0
+    assert mg_from_number(Decimal(number)) is None
+    assert mg_from_number(Decimal("nan"), zero=True) is None
+
+
 @pytest.mark.parametrize("text", ["1e-999999", "1e-999999999999999999"])
 def test_a_number_too_small_to_compute_is_missing(text):
     assert mg_from_number(Decimal(text)) is None

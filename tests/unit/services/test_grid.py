@@ -120,6 +120,33 @@ def test_ours_is_made_anew_after_a_while_from_what_came_meanwhile(site, grid_of)
     assert "provider's forecast, 12 h" in inputs
 
 
+@pytest.mark.parametrize("provider", [False, True])
+def test_nights_of_true_zeros_are_forecast_as_such(site, grid_of, provider):
+    end = site.clock.at // HOUR * HOUR
+
+    def told(first, last):
+        return tuple(
+            Point(at, at + HOUR, 0 if at // HOUR % 24 < 6 else 40_000)
+            for at in range(first, last, HOUR)
+        )
+
+    archive = site.ledger.archive
+    archive.add_actual(
+        IntensitySeries(
+            info=INFO, fetched_at=site.clock.at, points=told(end - 3 * ENOUGH_H * HOUR, end)
+        )
+    )
+    if provider:
+        issued = Forecast(info=INFO, issued_at=end, points=told(end, end + 96 * HOUR))
+        archive.add_forecast(issued, end)
+    made, inputs = OwnForecasts(archive, grid_of()).issue("DE", site.clock.at)
+    assert provider == ("no provider's forecast" not in inputs)
+    night = [one.mg_per_kwh for one in made.points if one.start_at // HOUR % 24 < 6]
+    day = [one.mg_per_kwh for one in made.points if one.start_at // HOUR % 24 >= 6]
+    assert max(night) < 1000
+    assert all(30_000 < mg < 50_000 for mg in day)
+
+
 def columns(points):
     return IssueColumns(
         7, *(np.array(one, dtype=np.int64) for one in zip(*points, strict=True))

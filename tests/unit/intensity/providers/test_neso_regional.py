@@ -152,6 +152,56 @@ def test_another_region_s_figures_are_not_taken(service, well, clock):
         make(service, clock, region=13).forecast(clock.at)
 
 
+CLEAN = [
+    {"fuel": "wind", "perc": 92.1}, {"fuel": "hydro", "perc": 7.8},
+    {"fuel": "gas", "perc": 0.1}, {"fuel": "imports", "perc": 0},
+]  # fmt: skip
+
+
+def zero_of(service, clock, mix):
+    """What is told of a past in which a region had 0 g by this mix."""
+    regional = Regional(service)
+    row = Regional.row
+    regional.row = lambda at: row(regional, at) | {"intensity": {"forecast": 0}, **mix}
+    return make(service, clock, region=13).actual(clock.at - 2 * HOUR, clock.at).points
+
+
+def test_a_zero_that_the_mix_proves_is_true(service, clock):
+    told = zero_of(service, clock, {"generationmix": CLEAN})
+    assert [point.mg_per_kwh for point in told] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        [*CLEAN[:2], {"fuel": "gas", "perc": 0.2}],
+        [*CLEAN[:2], {"fuel": "imports", "perc": 3.0}],
+        [*CLEAN[:2], {"fuel": "tidal", "perc": 0.2}],  # one that nobody knows yet
+        [*CLEAN[:2], {"fuel": "gas", "perc": None}],
+        [*CLEAN[:2], {"fuel": "gas", "perc": True}],
+        [*CLEAN[:2], {"fuel": "gas", "perc": -3}],
+        CLEAN[:1],  # the rest may be anything
+        [],
+        None,
+        [None],
+    ],
+)
+def test_a_zero_without_proof_is_missing(service, clock, mix):
+    assert zero_of(service, clock, {"generationmix": mix}) == ()
+
+
+@pytest.mark.parametrize("nothing", [{}, {"data": []}, {"data": {}}])
+def test_each_form_of_nothing_is_no_such_place(service, clock, nothing):
+    service.serve("/regional/intensity/*", lambda _request: nothing)
+    with pytest.raises(ProviderRefusedError, match="no such place"):
+        make(service, clock, postcode="ZZ99").actual(clock.at - HOUR, clock.at)
+
+
+def test_a_place_of_which_nothing_is_told_yet_is_one(service, clock):
+    service.serve("/regional/intensity/*", lambda _request: {"data": {"regionid": 13, "data": []}})
+    assert make(service, clock, region=13).actual(clock.at - HOUR, clock.at).points == ()
+
+
 @pytest.mark.parametrize("place", [{"region": 0}, {"region": 18}, {"region": 1, "postcode": "NW1"}])
 def test_a_place_that_is_none_is_refused_at_once(service, clock, place):
     with pytest.raises(ValueError, match="region"):
