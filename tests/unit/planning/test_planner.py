@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from carbonsched.planning import (
     QuotaHold,
     plan,
 )
+from carbonsched.planning.series import Cumulative
 
 HOUR = 3600
 NOW = 1_700_000_100  # 300 s before a quarter of an hour
@@ -134,12 +136,54 @@ def test_jobs_that_nothing_is_known_of_or_that_use_nothing_start_now():
     assert only([job(prediction=prediction(energy_j=0))], DIP).reason is Reason.GAIN_TOO_SMALL
 
 
-def test_a_gap_in_the_forecast_ends_what_is_known():
+def with_forecast(asked, points):
+    (cluster,) = asked.clusters
+    changed = replace(cluster.forecast, points=tuple(points))
+    return replace(asked, clusters=(replace(cluster, forecast=changed),))
+
+
+def test_a_gap_of_more_than_an_hour_in_the_forecast_ends_what_is_known():
     asked = request([job()], DIP)
-    known = asked.clusters[0].forecast
-    gap = replace(known, points=known.points[:3] + known.points[4:])
-    one = plan(replace(asked, clusters=(replace(asked.clusters[0], forecast=gap),)))[0]
+    points = asked.clusters[0].forecast.points
+    (one,) = plan(with_forecast(asked, points[:2] + points[4:]))
     assert one.reason is Reason.GAIN_TOO_SMALL
+
+
+def test_a_row_that_is_missing_does_not_end_it():
+    asked = request([job()], DIP)
+    points = asked.clusters[0].forecast.points
+    (one,) = plan(with_forecast(asked, points[:3] + points[4:]))
+    assert (one.start_at, one.expected_mg, one.baseline_mg) == (START + 4 * HOUR, 100_000, 400_000)
+
+
+@pytest.mark.parametrize("missing", [NOW + HOUR - NOW % 300, NOW - NOW % 300])
+def test_five_minutes_that_are_missing_do_not_end_thirty_hours(missing):
+    first = NOW - NOW % 300 - 300
+    points = [
+        Point(at, at + 300, 100_000 if at > NOW + 20 * HOUR else 400_000)
+        for at in range(first, first + 30 * HOUR, 300)
+        if at != missing
+    ]
+    (one,) = plan(with_forecast(request([job()], DIP), points))
+    assert one.reason is Reason.CLEANER
+    assert one.expected_mg == 100_000
+
+
+def test_a_gap_has_the_mean_of_its_neighbours():
+    points = [Point(START, START + HOUR, 400_000), Point(START + 2 * HOUR, START + 3 * HOUR, 0)]
+    known = Cumulative(replace(forecast([]), points=tuple(points)), START)
+    assert known.end_at == START + 3 * HOUR
+    hours = np.arange(START, known.end_at, HOUR)
+    assert list(known.windows(hours, HOUR) // HOUR) == [400_000, 200_000, 0]
+
+
+@pytest.mark.parametrize(("late_s", "holds"), [(300, True), (HOUR, True), (HOUR + 1, False)])
+def test_a_forecast_that_begins_a_little_later_holds_from_now(late_s, holds):
+    begins = START + late_s
+    points = (Point(begins, begins + HOUR, 7),)
+    known = Cumulative(replace(forecast([]), points=points), START)
+    assert known.covers(START, begins + HOUR) == holds
+    assert not holds or int(known.windows(np.array([START]), late_s)[0]) == 7 * late_s
 
 
 def test_own_begin_time_is_the_earliest_and_the_baseline():
