@@ -136,6 +136,13 @@ def test_jobs_that_nothing_is_known_of_or_that_use_nothing_start_now():
     assert only([job(prediction=prediction(energy_j=0))], DIP).reason is Reason.GAIN_TOO_SMALL
 
 
+def test_hours_at_zero_are_the_cleanest_and_no_reason_to_wait_where_it_is_zero_now():
+    one = only([job()], [400, 400, 0, 400])
+    assert (one.start_at, one.expected_mg) == (START + 2 * HOUR, 0)
+    assert one.text.endswith(": 0 mg instead of 400 g if started now (100 % less)")
+    assert only([job()], [0, 0, 0, 400]).reason is Reason.GAIN_TOO_SMALL
+
+
 def with_forecast(asked, points):
     (cluster,) = asked.clusters
     changed = replace(cluster.forecast, points=tuple(points))

@@ -7,6 +7,8 @@ import pytest
 from carbonsched.errors import RequestError
 from carbonsched.model.intensity import Forecast, Point, SeriesInfo
 from carbonsched.reports.documents import read_outlook
+from carbonsched.reports.outlook import ASCII, zone_lines
+from carbonsched.reports.terminal import Screen
 from carbonsched.services.outlook import Outlook
 
 HOUR = 3600
@@ -47,6 +49,16 @@ def test_hours_and_the_cleanest_window(site, outlook):
     }  # fmt: skip
     assert (zone["current"]["g_per_kwh"], zone["current"]["end_at"]) == (310.0, at)
     assert (zone["issued_at"], zone["ends_at"]) == (at, at + 6 * HOUR)
+
+
+def test_hours_at_zero_are_shown_as_such(site, outlook):
+    ahead(site, 0, 0, 0)
+    (zone,) = read_outlook(outlook.document(("DE",), 48, HOUR))["zones"]
+    assert [step["g_per_kwh"] for step in zone["steps"]] == [0, 0, 0]
+    assert (zone["window"]["g_per_kwh"], zone["window"]["now_g_per_kwh"]) == (0, 0)
+    screen = Screen(width=80, colour=False)
+    lines = zone_lines(zone, site.clock.at, HOUR, screen, ASCII)
+    assert any("0 g/kWh" in line for line in lines)
 
 
 def test_hours_are_those_of_the_clock_and_end_where_they_were_asked_to(site, outlook):
