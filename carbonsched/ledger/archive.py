@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -41,15 +42,21 @@ class Archive:
         return len(self.keep(series))
 
     def keep(self, series: IntensitySeries) -> tuple[Point, ...]:
-        """Keep points that are new or differ from what counted; returns those."""
+        """Keep points that are new or differ from what counted; returns those.
+
+        An estimate never takes the place of a value that is none: a service that for an hour knows
+        only its estimates takes back nothing that it settled. It is kept where there is no other.
+        """
         if not series.points:
             return ()
         with self._file.transaction():
             series_id = self._series.id_of(series.info)
             first = min(point.start_at for point in series.points)
             last = max(point.end_at for point in series.points)
-            known = set(_latest(self._rows(series_id, first, last, _EVER)))
-            fresh = tuple(point for point in series.points if point not in known)
+            counts = _latest(self._rows(series_id, first, last, _EVER))
+            known = set(counts)
+            told = _beside([one for one in counts if not one.estimated], series.points)
+            fresh = tuple(point for point in told if point not in known)
             if not fresh:
                 return ()
             identity = {"series_id": series_id, "fetched_at": series.fetched_at}
@@ -149,6 +156,27 @@ class Archive:
 
 def _point(row: dict[str, Any]) -> Point:
     return Point(row["start_at"], row["end_at"], row["mg_per_kwh"], bool(row["estimated"]))
+
+
+def _beside(measured: Sequence[Point], told: Iterable[Point]) -> Iterator[Point]:
+    """What was told, of estimates the parts that no measured value covers.
+
+    ``measured`` is in time order without overlap.
+    """
+    for point in told:
+        if not point.estimated:
+            yield point
+            continue
+        reached = point.start_at
+        first = bisect_right(measured, reached, key=lambda one: one.end_at)
+        for index in range(first, len(measured)):
+            if measured[index].start_at >= point.end_at:
+                break
+            if measured[index].start_at > reached:
+                yield replace(point, start_at=reached, end_at=measured[index].start_at)
+            reached = measured[index].end_at
+        if reached < point.end_at:
+            yield replace(point, start_at=reached)
 
 
 def _latest(rows: Iterable[dict[str, Any]]) -> tuple[Point, ...]:

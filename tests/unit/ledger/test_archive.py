@@ -119,6 +119,30 @@ def test_an_estimate_that_becomes_measured_is_a_revision_at_the_same_value(ledge
     assert ledger.archive.actuals("DE", 0, HOUR, 15)[0].points == estimate.points
 
 
+def estimates(*spans, at):
+    told_points = tuple(Point(*span, estimated=True) for span in spans)
+    return IntensitySeries(info=INFO, fetched_at=at, points=told_points)
+
+
+def test_an_estimate_takes_the_place_of_no_settled_value(ledger):
+    ledger.archive.keep(told(5, 6, at=10))
+    assert ledger.archive.keep(estimates((0, HOUR, 9), (HOUR, 2 * HOUR, 6), at=20)) == ()
+    assert ledger.archive.keep(told(7, at=30)) == points(7), "a later settled value does"
+    (series,) = ledger.archive.actuals("DE", 0, 2 * HOUR)
+    assert series.points == points(7, 6)
+
+
+def test_of_an_estimate_over_another_length_the_rest_counts_and_is_told_once(ledger):
+    settled = (Point(900, 1800, 5), Point(2700, HOUR, 6))
+    ledger.archive.keep(IntensitySeries(info=INFO, fetched_at=10, points=settled))
+    rest = [(0, 900), (1800, 2700), (HOUR, 2 * HOUR)]
+    for at, new in ((20, 3), (30, 0)):
+        assert ledger.archive.add_actual(estimates((0, 2 * HOUR, 9), at=at)) == new
+    (series,) = ledger.archive.actuals("DE", 0, 2 * HOUR)
+    assert [(one.start_at, one.end_at) for one in series.points if one.estimated] == rest
+    assert tuple(one for one in series.points if not one.estimated) == settled
+
+
 def test_a_source_that_changes_its_periods_tells_nothing_twice(ledger):
     quarters = tuple(Point(at, at + 900, 1) for at in range(0, HOUR, 900))
     for at, told_points in ((10, points(4, 4)), (20, quarters), (30, (Point(900, 2700, 9),))):
@@ -137,7 +161,9 @@ told_words = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(told_words, st.integers(0, 13))
-def test_the_last_word_by_a_time_counts_at_each_instant(tmp_path_factory, told_words, known_at):
+def test_the_last_word_by_a_time_counts_at_each_instant_and_an_estimate_only_after_its_like(
+    tmp_path_factory, told_words, known_at
+):
     ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.db")
     try:
         expected = {}
@@ -145,7 +171,9 @@ def test_the_last_word_by_a_time_counts_at_each_instant(tmp_path_factory, told_w
             point = Point(start, start + length, value, estimated=estimated)
             ledger.archive.add_actual(IntensitySeries(info=INFO, fetched_at=at, points=(point,)))
             if at <= known_at:
-                expected.update(dict.fromkeys(range(start, start + length), (value, estimated)))
+                for instant in range(start, start + length):
+                    if not estimated or expected.get(instant, (0, True))[1]:
+                        expected[instant] = (value, estimated)
         found = ledger.archive.actual_as_of(INFO, 0, 20, known_at)
         at_instants = {
             instant: (point.mg_per_kwh, point.estimated)

@@ -112,6 +112,17 @@ def test_an_estimate_that_becomes_measured_makes_the_job_final(told):
     assert told.entries == entries, "an equal value costs no entry"
 
 
+def test_an_estimate_that_comes_after_the_measured_value_opens_no_job(told):
+    told.tell(300_000)
+    assert told.settle(after_s=LAG_S).final
+    entries = told.entries
+    assert told.tell(280_000, estimated=True) == 0
+    assert told.tell(280_000, 290_000, length_s=1800, estimated=True) == 0
+    settled = told.settle(after_s=DAY)
+    assert (settled.final, settled.mg) == (True, charge_mg(300_000))
+    assert told.entries == entries
+
+
 def test_a_revision_opens_a_final_job_and_is_charged_as_the_difference(told):
     told.tell(300_000)
     assert told.settle(after_s=LAG_S).final
@@ -199,16 +210,20 @@ def test_after_any_revisions_entries_sum_to_the_exact_charge(make_site, steps):
     site = make_site()
     told = Told(site)
     known: list[int | None] = [None] * 4
+    settled = [False] * 4
     for what, value, quarter in steps:
         site.clock.at += 7
         if what == "tell":
             told.tell(value, value + 1, value + 2, value + 3, length_s=900)
             known = [value, value + 1, value + 2, value + 3]
+            settled = [True] * 4
         elif what in {"part", "estimate"}:
             told.tell(
                 value, start_at=START + quarter * 900, length_s=900, estimated=what == "estimate"
             )
-            known[quarter] = value
+            if what == "part" or not settled[quarter]:
+                known[quarter] = value
+            settled[quarter] |= what == "part"
         elif what == "settle":
             told.settle()
         else:
