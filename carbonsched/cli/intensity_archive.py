@@ -134,7 +134,7 @@ def fetch(options: argparse.Namespace, site: Opened) -> int:
         fields = choose(_FETCHED, "Zone,Provider,What,Status,Values,New")
         show(as_table(fields, fetched, now, Screen.of(sys.stdout), header=True))
         for one in fetched:
-            if one.status == "failed":
+            if one.status == "failed" or (one.what == "actual" and one.status == "ok" and one.why):
                 note(f"zone {one.zone}: {one.why}")
     return _FAILED if any(one.status == "failed" for one in fetched) else 0
 

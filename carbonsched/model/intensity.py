@@ -96,11 +96,16 @@ class StepSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntensitySeries:
-    """What happened, as one provider told at ``fetched_at``."""
+    """What happened, as one provider told at ``fetched_at``.
+
+    ``incomplete`` says why it may know more than it told, such as settled values that could not be
+    had; it is asked again sooner then.
+    """
 
     info: SeriesInfo
     fetched_at: int
     points: tuple[Point, ...]
+    incomplete: str = ""
 
     @property
     def steps(self) -> StepSeries:

@@ -35,7 +35,7 @@ class OwnForecaster(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """What one provider answered to one question; ``why`` says what kept it from answering.
+    """What one provider answered to one question; ``why`` says what kept it from telling all.
 
     ``idle`` is a provider that had nothing, whose turn has not come, or that was not asked because
     better ones had told all.
@@ -127,7 +127,7 @@ class FetchIntensity:
         if self._deep_at[chain.zone] == now:
             if chain.paced("actual"):
                 del self._deep_at[chain.zone]
-            elif failed:
+            elif failed or any(series.incomplete for series in told):
                 self._deep_at[chain.zone] = now - DEEP_EVERY_S + DEEP_AGAIN_S
         answers = []
         for series in told:
@@ -142,7 +142,7 @@ class FetchIntensity:
                 Fetched(
                     zone=chain.zone, provider=name, what="actual",
                     status="ok" if count else "idle", values=count, new=new,
-                    why=chain.paced("actual").get(name, ""),
+                    why=chain.paced("actual").get(name, series.incomplete),
                 )
             )  # fmt: skip
         return answers
@@ -150,7 +150,8 @@ class FetchIntensity:
     def _since(self, zone: str, now: int) -> int:
         """Since when to ask: once a day for the last weeks, in one question as services like it.
 
-        Where it failed, that is asked again an hour later, and meanwhile for what is recent.
+        Where it failed or was incomplete, that is asked again an hour later, and meanwhile for what
+        is recent.
         """
         if now - self._deep_at.get(zone, now - DEEP_EVERY_S) < DEEP_EVERY_S:
             return now - OVERLAP_S

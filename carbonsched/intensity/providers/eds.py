@@ -39,7 +39,7 @@ _HOUR_S = 3600
 _DAY_S = 86_400
 _MAX_BYTES = 12_000_000
 _NAME = "eds"
-_SETTLED_REST_S = 3600
+_SETTLED_REST_S = 1800  # over by the time when what was incomplete is asked for again
 _log = logging.getLogger(__name__)
 
 
@@ -99,19 +99,18 @@ class EdsProvider:
         """Five-minute periods that touch the interval; two calls for 92 days.
 
         A settled hour comes as twelve equal periods that are not ``estimated``, so that they
-        revise what was told in real time; the rest is.
+        revise what was told in real time; the rest is. The series is ``incomplete`` while the
+        settled ones cannot be had: the rest of the service still counts.
         """
         now = self._clock.now()
         until_at = min(end_at, now)
         points: list[Point] = []
-        settled: list[Point] = []
         for from_at, to_at in spans(start_at, until_at, step_s=_HOUR_S, most_s=MAX_CALL_S):
             points += self._points(REAL_TIME, from_at, to_at)
-        for from_at, to_at in spans(start_at, until_at, step_s=_DAY_S, most_s=MAX_CALL_S):
-            settled += self._settled(from_at, to_at)
+        settled, missing = self._settled(start_at, until_at)
         merged = with_settled(clean(_NAME, points), clean(_NAME, settled))
         told = tuple(known(merged, start_at, end_at, now))
-        return IntensitySeries(info=self._info, fetched_at=now, points=told)
+        return IntensitySeries(info=self._info, fetched_at=now, points=told, incomplete=missing)
 
     def forecast(self, now: int) -> Forecast | None:
         """What is expected from now on, as far as it was really received: 9 to 33 hours."""
@@ -121,16 +120,19 @@ class EdsProvider:
             raise ProviderMalformedError("eds: the forecast has no usable period")
         return Forecast(info=self._info, issued_at=now, points=told)
 
-    def _settled(self, from_at: int, to_at: int) -> list[Point]:
-        """Settled hours, none while they cannot be had: the rest of the service still counts."""
-        if self._settled_rests.left_s():
-            return []
+    def _settled(self, start_at: int, end_at: int) -> tuple[list[Point], str]:
+        """Settled hours as far as they can be had, and why there may be more."""
+        points: list[Point] = []
+        if left_s := self._settled_rests.left_s():
+            return points, f"{_NAME}: settled values are not asked for again for {left_s} s"
         try:
-            return self._points(SETTLED, from_at, to_at)
+            for from_at, to_at in spans(start_at, end_at, step_s=_DAY_S, most_s=MAX_CALL_S):
+                points += self._points(SETTLED, from_at, to_at)
         except ProviderError as error:
             self._settled_rests.keep(_SETTLED_REST_S)
             _log.warning("%s (settled values; asked again in %d s)", error, _SETTLED_REST_S)
-            return []
+            return points, f"{error} (settled values)"
+        return points, ""
 
     def _points(self, data_set: DataSet, from_at: int, to_at: int | None) -> list[Point]:
         wanted = {"PriceArea": list(AREAS)}

@@ -102,23 +102,29 @@ def test_a_revision_is_in_the_history_and_each_time_has_its_export(ask, site, cl
     ask("fetch")
     clock.at += 60
     hour = NOW // HOUR * HOUR
-    write(site / "new.csv", ("start", "end", "g_per_kwh", "estimated"),
-          [(hour - HOUR, hour, 250, "true")])  # fmt: skip
+    columns = ("start", "end", "g_per_kwh", "estimated")
+    write(site / "new.csv", columns, [(hour - HOUR, hour, 260, "true")])
     shown = ask("import", site / "new.csv", "-z", "DE", "--provider", "tso")
-    assert "1 of 1 values new or revised" in shown
-    assert "0 of 1" in ask("import", site / "new.csv", "-z", "DE", "--provider", "tso")
+    assert "0 of 1 values new or revised" in shown, "an estimate revises nothing measured"
+    early = hour - 60 * HOUR
+    write(site / "new.csv", columns,
+          [(hour - HOUR, hour, 250, "false"), (early, early + HOUR, 240, "true")])  # fmt: skip
+    shown = ask("import", site / "new.csv", "-z", "DE", "--provider", "tso")
+    assert "2 of 2 values new or revised" in shown
+    assert "0 of 2" in ask("import", site / "new.csv", "-z", "DE", "--provider", "tso")
     rows = json.loads(ask("history", "-S", "now-3hours", "--revised", "--json"))["values"]
     assert [(one["g_per_kwh"], one["revision"], one["latest"]) for one in rows] == [
         (301.0, 1, False), (250.0, 2, True),
     ]  # fmt: skip
-    assert [one["estimated"] for one in rows] == [False, True]
+    assert [one["estimated"] for one in rows] == [False, False]
     assert "301.0" in ask("history", "-S", "now-3hours")
     before = ask("export", "-S", "now-3hours", "--as-of", "now-1hour")
     assert table(before) == []
     known = table(ask("export", "-S", "now-3hours", "--as-of", "now-30second"))
     assert (known[-1]["g_per_kwh"], known[-1]["estimated"]) == ("301", "false")
-    values = table(ask("export", "-S", "now-3hours"))
-    assert (values[-1]["g_per_kwh"], values[-1]["estimated"]) == ("250", "true")
+    values = table(ask("export", "-S", "now-3days"))
+    assert (values[-1]["g_per_kwh"], values[-1]["estimated"]) == ("250", "false")
+    assert (values[0]["g_per_kwh"], values[0]["estimated"]) == ("240", "true")
 
 
 def test_what_is_exported_can_be_imported_and_is_the_same(ask, site):

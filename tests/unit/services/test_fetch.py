@@ -23,13 +23,16 @@ class Provider:
         self.info = SeriesInfo(provider=name, zone=zone)
         self.clock, self.value = clock, value
         self.actual_error = self.forecast_error = None
+        self.estimates, self.incomplete = False, ""
 
     def actual(self, start_at, end_at):
         if self.actual_error:
             raise self.actual_error
         starts = range(start_at - start_at % HOUR, end_at - HOUR + 1, HOUR)
-        points = tuple(Point(at, at + HOUR, self.value) for at in starts)
-        return IntensitySeries(info=self.info, fetched_at=self.clock.now(), points=points)
+        points = tuple(Point(at, at + HOUR, self.value, self.estimates) for at in starts)
+        return IntensitySeries(
+            info=self.info, fetched_at=self.clock.now(), points=points, incomplete=self.incomplete
+        )
 
     def forecast(self, now):
         if self.forecast_error:
@@ -89,6 +92,23 @@ def test_a_provider_that_recovers_is_well_again(site, fetch, zones):
     assert fetch.run().startswith("48 new values")
     site.clock.at += DEEP_AGAIN_S
     assert fetch.run().startswith("914 new values"), "the last weeks, and the hour that is over"
+
+
+def test_settled_values_that_could_not_be_had_are_asked_for_again_in_an_hour(site, fetch, zones):
+    fetch.run()
+    settled = site.ledger.archive.actuals("FR", 0, site.clock.at)
+    site.clock.at += DEEP_EVERY_S
+    zones["FR"].estimates, zones["FR"].incomplete = True, "grid: status 500 (settled values)"
+    (told,) = [one for one in fetch.each() if (one.zone, one.what) == ("FR", "actual")]
+    assert (told.status, told.new, told.why) == ("ok", 24, "grid: status 500 (settled values)")
+    assert site.ledger.archive.actuals("FR", 0, site.clock.at - DEEP_EVERY_S) == settled
+    zones["FR"].estimates, zones["FR"].incomplete, zones["FR"].value = False, "", 310_000
+    site.clock.at += DEEP_AGAIN_S - 60
+    assert fetch.run().startswith("48 new values"), "of the last two days"
+    site.clock.at += 60
+    assert fetch.run().startswith("914 new values"), (
+        "911 of the last weeks, and the hour that is over in three zones"
+    )
 
 
 def test_a_turn_that_has_not_come_is_waited_for_and_the_last_weeks_are_asked_for_then(

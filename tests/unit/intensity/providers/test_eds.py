@@ -146,12 +146,29 @@ def test_without_the_settled_values_the_estimates_stand(eds, service, clock, cap
         told = eds.actual(clock.at - 6 * HOUR, clock.at)
         assert len(told.points) == 6 * 12 - 1
         assert all(point.estimated for point in told.points)
+        assert "settled values" in told.incomplete
         clock.at += 300
     assert len(service.asked("/dataset/DeclarationGridEmission")) == 1
     assert "status 404" in caplog.text
     clock.at += 3600
     eds.actual(clock.at - 6 * HOUR, clock.at)
     assert len(service.asked("/dataset/DeclarationGridEmission")) == 2
+
+
+def test_settled_values_that_could_not_be_had_once_are_told_within_the_hour(
+    eds, well, service, clock
+):
+    well.settled_until = clock.at - clock.at % HOUR - 5 * HOUR
+    clock.at += 1
+    service.fault = lambda wire, request, answer: wire.send(
+        Answer(b"", 500) if "Declaration" in request.path else answer
+    )
+    assert eds.actual(clock.at - 8 * HOUR, clock.at).incomplete
+    service.fault = None
+    clock.at += HOUR - 60
+    told = eds.actual(clock.at - 9 * HOUR, clock.at)
+    assert told.incomplete == ""
+    assert not told.points[0].estimated
 
 
 def test_a_long_time_is_asked_in_parts(eds, service, clock):
