@@ -68,7 +68,7 @@ class ReplayConfig(Section):
     def series_info(self, zone: str) -> SeriesInfo:
         """What the figures mean, before the note that it is a replay."""
         return SeriesInfo(
-            provider="replay",
+            provider="carboncast-replay" if self.actual is None else "replay",
             zone=zone,
             kind=self.signal or "average",
             basis=self.basis or "production",

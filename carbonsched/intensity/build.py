@@ -106,7 +106,7 @@ def build_chain(
     for index, settings in enumerate(getattr(zone, key)):
         try:
             provider = build_provider(zone.name, settings, clock, services)
-            _check_meaning(provider.info, (providers or [provider])[0].info, key)
+            _check_meaning(provider.info, [one.info for one in providers], key)
             providers.append(provider)
         except ValueError as error:
             name = "provider" if key == "providers" else "ranking provider"
@@ -115,17 +115,20 @@ def build_chain(
     return Chain(zone.name, providers, clock, back_off=back_off)
 
 
-def _check_meaning(info: SeriesInfo, first: SeriesInfo, key: _Key) -> None:
+def _check_meaning(info: SeriesInfo, others: Sequence[SeriesInfo], key: _Key) -> None:
     """Hold the configuration's rule against what the providers themselves say they tell."""
     if key == "providers" and info.kind == "marginal":
         raise ValueError("marginal intensity charges no job; put it under the zone's ranking")
-    for word in ("kind", "basis", "gas", "scope"):
-        ours, theirs = getattr(info, word), getattr(first, word)
-        if ours != theirs:
-            raise ValueError(
-                f"the figures of {info.provider} are {ours} and those of {first.provider} are"
-                f" {theirs}; one chain keeps to one meaning"
-            )
+    for other in others:
+        for word in ("kind", "basis", "gas", "scope"):
+            ours, theirs = getattr(info, word), getattr(other, word)
+            if ours != theirs:
+                raise ValueError(
+                    f"the figures of {info.provider} are {ours} and those of {other.provider} are"
+                    f" {theirs}; one chain keeps to one meaning"
+                )
+        if info.provider == other.provider:
+            raise ValueError(f"{info.provider} stands before it too; keep one of them")
 
 
 def build_provider(

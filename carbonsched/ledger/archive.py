@@ -83,7 +83,7 @@ class Archive:
     def actual_as_of(
         self, info: SeriesInfo, start_at: int, end_at: int, known_at: int | None = None
     ) -> list[IntensitySeries]:
-        """As :meth:`actuals` of one source: a series for each note it had, the newest first."""
+        """As :meth:`actuals` of one source: a series for each note, its own first, then newest."""
         told = [
             self._told(series, start_at, end_at, known_at) for series in self._series.meaning(info)
         ]

@@ -31,11 +31,16 @@ class SeriesTable:
         return self._file.rows("SELECT * FROM series WHERE zone = :zone ORDER BY id", zone=zone)
 
     def meaning(self, info: SeriesInfo) -> list[dict[str, Any]]:
-        """The series of that source and meaning under any note, the newest first."""
+        """The series of that source and meaning: that under its own note first, then the newest.
+
+        A note changes where a site corrects the area that it asks for, perhaps back to an older
+        one: what was told of another area counts only where this one told nothing.
+        """
         row = asdict(info) | {"static": int(info.static)}
         where = " AND ".join(f"{name} = :{name}" for name in _MEANING)
-        row.pop("note")
-        return self._file.rows(f"SELECT * FROM series WHERE {where} ORDER BY id DESC", **row)
+        return self._file.rows(
+            f"SELECT * FROM series WHERE {where} ORDER BY note = :note DESC, id DESC", **row
+        )
 
     def reach(self, series_id: int, longest_s: int) -> None:
         """Remember the longest period that a series has: no query need look back further."""

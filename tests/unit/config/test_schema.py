@@ -227,6 +227,23 @@ def test_the_file_does_not_take_the_names_of_code(problems):
             "the figures of file are production and those of eds, providers[0], are consumption",
         ),
         ({PROVIDERS: [FILE], RANKING: [WATTTIME, EDS]}, "ranking[1]: the figures of eds are"),
+        (
+            {PROVIDERS: [{**NESO, "region": "1"}, NESO]},
+            "told apart; keep one of them, or make the other a zone of its own",
+        ),
+        (
+            {PROVIDERS: [EDS, {**FILE, "provider": "eds"}]},
+            "told apart; give the file a provider of its own name",
+        ),
+        (
+            {PROVIDERS: [{**NESO, "region": "1"}, NESO]},
+            "zones[0].providers[1]: zone NO has neso here and in providers[0], and what they tell",
+        ),
+        ({PROVIDERS: [FILE], RANKING: [EDS, EDS]}, "ranking[1]: zone NO has eds here and in rank"),
+        (
+            {PROVIDERS: [EDS], RANKING: [{**EDS, "area": "DK2"}]},
+            "ranking[0]: zone NO has eds here and in providers[0]",
+        ),
         ({PROVIDERS: [FILE], RANKING: [STATIC]}, "ranking[0]: a static value cannot tell"),
         ({PROVIDERS: [{**EDS, "area": "DK3"}]}, "DK3"),
         ({PROVIDERS: [{"kind": "eds"}]}, "area: is required"),
@@ -269,6 +286,12 @@ def test_a_chain_of_one_meaning_is_good_to_the_last_resort(config):
     assert len({(info.kind, info.basis, info.gas, info.scope) for info in infos}) == 1
     assert "a report 2024" in infos[2].label
     assert zone.ranking[0].series_info("NO").kind == "marginal"
+
+
+def test_a_provider_may_rank_the_starts_that_it_also_charges_by(config):
+    zone = config({PROVIDERS: [EDS, FILE], RANKING: [EDS]}).zones[0]
+    assert zone.ranking[0] == zone.providers[0]
+    config({PROVIDERS: [{**WATTTIME, "signal": "co2_aoer"}], RANKING: [WATTTIME]})
 
 
 def test_a_computed_intensity_means_what_its_factors_mean(config):

@@ -93,7 +93,9 @@ def test_a_provider_means_what_the_configuration_says_of_it(clock, settings):
     declared = ZoneConfig.model_validate(zones[0])
     said = (declared.ranking or declared.providers)[0].series_info("north")
     assert replace(chain.infos[0], note="") == replace(said, note="")
-    assert chain.infos[0].note or settings["kind"] == "gsf"
+    assert chain.infos[0].note
+    areas = ("area", "region", "postcode", "place", "domain", "respondent", "location")
+    assert all(str(settings[area]) in chain.infos[0].note for area in areas if area in settings)
 
 
 def test_zones_of_one_service_share_its_fetcher_and_its_silence(service, clock):
@@ -168,12 +170,15 @@ def test_a_missing_key_is_one_line_and_a_corrected_one_counts(service, clock, tm
     ("second", "words"),
     [
         ({"gas": "CO2"}, "the figures of second are CO2 and those of first are CO2eq"),
+        ({"provider": "first", "note": "elsewhere"}, "first stands before it too; keep one"),
         ({"kind": "marginal"}, "marginal intensity charges no job"),
     ],
 )
 def test_what_providers_say_of_themselves_may_not_differ_either(clock, second, words):
     first = settings(kind="static", g_per_kwh=5.0, series_info=info_of("first")).providers[0]
-    other = settings(kind="static", g_per_kwh=5.0, series_info=info_of("second", **second))
+    other = settings(
+        kind="static", g_per_kwh=5.0, series_info=info_of(**{"provider": "second"} | second)
+    )
     mixed = SimpleNamespace(name="north", ranking=(), providers=(first, other.providers[0]))
     with pytest.raises(ConfigError, match=words):
         build_chain(mixed, clock)

@@ -194,6 +194,20 @@ def test_a_note_that_changes_keeps_the_preferred_provider_preferred(told):
     assert told.settle().mg == charge_mg(310_000)
 
 
+def test_an_area_that_was_corrected_back_counts_before_what_the_mistaken_one_told(told):
+    """The figures of the configured area count wherever it has them, however old they are."""
+    west, east = (replace(INFO, note=f"{area}, some grid") for area in ("DK1", "DK2"))
+    grid = told.site.grid
+    grid._zones = {"DE": replace(grid.zones["DE"], chain=(west,))}
+    told.tell(300_000, info=west)
+    told.site.clock.at += 60
+    told.tell(900_000, 800_000, info=east)
+    (first, second) = grid.actual("DE", START, START + 2 * HOUR, told.site.clock.at)
+    assert (first.mg_per_kwh, first.info) == (300_000, west)
+    assert (second.mg_per_kwh, second.info) == (800_000, east), "where the other told nothing"
+    assert told.settle().mg == charge_mg(300_000)
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(["tell", "part", "estimate", "settle", "wait"]),
