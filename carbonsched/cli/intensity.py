@@ -36,7 +36,8 @@ _FETCH = """examples:
   carbonsched intensity fetch -P
 
 Asks as the daemon's own tick does, and takes the same lock to write. A provider that the daemon
-leaves alone after a failure is asked again. Exit status 0: all answered; 1: one failed.
+leaves alone after a failure is asked again. Beside a running daemon this doubles the requests to
+services that count them by address. Exit status 0: all answered; 1: one failed.
 """
 _EXPORT = """examples:
   carbonsched intensity export -S 2026-10-01 -E 2026-11-01 > october.csv

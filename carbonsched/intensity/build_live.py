@@ -78,14 +78,16 @@ class Services:
     def fetcher(self, settings: Any) -> Fetcher:
         """The fetcher that goes with a provider's settings.
 
-        Services limit by address and account, so those that differ in either do not share.
+        Services limit by address and account, so those that differ in either do not share. Those
+        that differ in their time limit do, and the longest holds for all of them.
         """
         account = [getattr(settings, name, None) for name in ("key_file", "key_env", "username")]
         timeout_s = float(settings.timeout_s)
-        key = (settings.kind, settings.base_url, timeout_s, *account)
+        key = (settings.kind, settings.base_url, *account)
         if key not in self._fetchers:
             make = _KINDS[settings.kind].fetcher
             self._fetchers[key] = make(clock=self._clock, timeout_s=timeout_s)
+        self._fetchers[key].allow(timeout_s)
         return self._fetchers[key]
 
 

@@ -31,6 +31,7 @@ from carbonsched.errors import (
     ProviderUnavailableError,
 )
 from carbonsched.intensity.http.kept import Answer, Kept, validators
+from carbonsched.intensity.http.line import Line
 from carbonsched.intensity.http.question import (
     THREADS,
     Auth,
@@ -48,6 +49,8 @@ _CHUNK = 16_384
 _PASSING = frozenset({304, 408, 425, 429})
 _LASTING = frozenset({501, 505})
 _MOST_OF_A_REFUSAL = 4096
+_LATE = 0.1
+"""A failure that took more than this share of the time limit is taken for the whole service's."""
 _TALKATIVE = ("connection", "connectionpool", "poolmanager", "response", "util.retry")
 _NOTHING: frozenset[int] = frozenset()
 
@@ -81,15 +84,17 @@ class Fetcher:
         proxies: bool = True,
         silence: Silence | None = None,
         busy_s: int = 60,
-        pause_s: float = 0.0,
     ) -> None:
         """``timeout_s`` bounds the whole exchange; ``max_bytes`` the decoded body.
 
         ``settings`` are what to correct where the service refuses. ``proxies`` says whether those
         that the environment names are used; services inside the site are reached without.
         ``silence`` keeps the service's wish to be left alone, and its clock says how old answers
-        are; ``busy_s`` is how long to leave it alone where it names no time. For ``pause_s`` after
-        it could not be reached it is not asked again, so that many zones wait for it once.
+        are; ``busy_s`` is how long to leave it alone where it names no time.
+
+        For as long as the time limit it is not asked again after it could not be reached or kept
+        us waiting for a failure, so that many zones wait for it once. A failure that comes at once
+        may be of one question alone, and delays nobody.
         """
         self._name = name
         self._timeout_s = timeout_s
@@ -99,13 +104,16 @@ class Fetcher:
         self._silence = silence
         self._now: Callable[[], float] = monotonic if silence is None else silence.now
         self._busy_s = busy_s
-        self._pause_s = pause_s
         self._failed_at: float | None = None
         self._kept = Kept()
         self._turn = threading.Lock()
-        self._last: Future[Answer] | None = None
+        self._last: tuple[Future[Answer], Line] | None = None
         for part in _TALKATIVE:
             logging.getLogger(f"urllib3.{part}").addFilter(quiet)
+
+    def allow(self, timeout_s: float) -> None:
+        """Let an exchange take that long too: of those who share this the most patient counts."""
+        self._timeout_s = max(self._timeout_s, timeout_s)
 
     def json(
         self,
@@ -182,7 +190,7 @@ class Fetcher:
                 return fresh
             if self._silence is not None:
                 self._silence.check(self._name)
-            if self._failed_at is not None and 0 <= self._now() - self._failed_at < self._pause_s:
+            if self._failed_at is not None and 0 <= self._now() - self._failed_at < self._timeout_s:
                 raise ProviderUnavailableError(f"{self._name}: could not be reached a moment ago")
             answer = self._within_time(question, frozenset(also))
         except RateLimitedError as error:
@@ -195,22 +203,28 @@ class Fetcher:
 
     def _within_time(self, question: Question, also: frozenset[int]) -> Answer:
         """Fetch in a thread: requests bounds neither name look-up nor a header that drips."""
-        if self._last is not None and not self._last.done():
+        if self._last is not None and not self._last[0].done():
+            self._last[1].cut()
             raise self._unended()
         revealed = question.revealed()
         kept = self._kept.get(question.shown)
-        exchange = partial(self._exchange, revealed, kept, also, monotonic() + self._timeout_s)
+        began, line = monotonic(), Line(proxies=self._proxies)
+        exchange = partial(self._exchange, line, revealed, kept, also, began + self._timeout_s)
         answer: Future[Answer] = Future()
-        self._last = answer
+        self._last = answer, line
         threading.Thread(
             target=_work, args=(answer, exchange), name=f"{THREADS}{self._name}", daemon=True
         ).start()
         try:
             told = answer.result(self._timeout_s)
         except (TimeoutError, requests.Timeout, ReadTimeoutError):
+            line.cut()
             self._failed_at = self._now()
             raise self._timed_out() from None
-        except ProviderError:
+        except ProviderError as error:
+            late = monotonic() - began > _LATE * self._timeout_s
+            if late and isinstance(error, ProviderUnavailableError):
+                self._failed_at = self._now()
             raise
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             self._failed_at = self._now()
@@ -221,33 +235,39 @@ class Fetcher:
         return told
 
     def _exchange(
-        self, asked: Revealed, kept: Answer | None, also: frozenset[int], deadline: float
+        self,
+        line: Line,
+        asked: Revealed,
+        kept: Answer | None,
+        also: frozenset[int],
+        deadline: float,
     ) -> Answer:
         headers = asked.headers | (kept.conditions if kept else {})
         timeout = (self._timeout_s, self._timeout_s)
-        with requests.Session() as session:
-            session.trust_env = self._proxies
-            with session.get(
+        with (
+            line,
+            line.get(
                 asked.url,
                 headers=headers,
                 auth=asked.credentials,
                 timeout=timeout,
                 stream=True,
                 allow_redirects=False,
-            ) as response:
-                if response.status_code == 304 and kept is not None and kept.conditions:
-                    return replace(kept, came_at=self._now())
-                if response.status_code not in also:
-                    self._check(response, asked, deadline)
-                etag, modified = validators(response.headers)
-                return Answer(
-                    status=response.status_code,
-                    body=self._body(response, deadline),
-                    charset=_charset(response.headers.get("Content-Type", "")),
-                    etag=etag,
-                    modified=modified,
-                    came_at=self._now(),
-                )
+            ) as response,
+        ):
+            if response.status_code == 304 and kept is not None and kept.conditions:
+                return replace(kept, came_at=self._now())
+            if response.status_code not in also:
+                self._check(response, asked, deadline)
+            etag, modified = validators(response.headers)
+            return Answer(
+                status=response.status_code,
+                body=self._body(response, deadline),
+                charset=_charset(response.headers.get("Content-Type", "")),
+                etag=etag,
+                modified=modified,
+                came_at=self._now(),
+            )
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         body = bytearray()

@@ -51,7 +51,6 @@ def shared_fetcher(*, clock: Clock, timeout_s: float) -> Fetcher:
         max_bytes=_MAX_BYTES,
         settings="base_url or area",
         silence=Silence(clock),
-        pause_s=timeout_s,
     )
 
 

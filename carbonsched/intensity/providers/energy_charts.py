@@ -65,7 +65,6 @@ def shared_fetcher(*, clock: Clock, timeout_s: float) -> Fetcher:
         timeout_s=timeout_s,
         settings="base_url or country",
         silence=Pace(clock),
-        pause_s=timeout_s,
     )
 
 

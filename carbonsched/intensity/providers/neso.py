@@ -38,7 +38,6 @@ def shared_fetcher(*, clock: Clock, timeout_s: float) -> Fetcher:
         timeout_s=timeout_s,
         settings="base_url, region or postcode",
         silence=Silence(clock),
-        pause_s=timeout_s,
     )
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from twin import FAULTS
+from twin import FAULTS, Answer
+from twin.neso import Neso
 
 from carbonsched.config.zones import ZoneConfig
 from carbonsched.errors import ConfigError
@@ -116,21 +117,53 @@ def test_zones_of_one_service_share_its_fetcher_and_its_silence(service, clock):
     assert "left alone for 120 s" in chains["east"].problems[0]
 
 
-def test_twenty_zones_of_one_dead_service_cost_one_timeout_and_one_thread(service, clock):
-    service.fault = next(one for one in FAULTS if one.name == "header drips")
-    neso = {"kind": "neso", "base_url": service.url, "timeout": "200ms"}
-    zones = [
-        ZoneConfig.model_validate({"name": f"z{n}", "providers": [neso | {"region": n % 17 + 1}]})
-        for n in range(20)
-    ]
+def late(wire, _request, _answer):
+    wire.stop.wait(0.15)
+    wire.send(Answer(b"", 504))
+
+
+@pytest.mark.parametrize("fault", ["header drips", "silent", late])
+@pytest.mark.parametrize("kind", ["neso", "entsoe", "eia"])
+def test_twenty_zones_of_one_dead_service_cost_one_timeout_and_one_thread(
+    service, clock, monkeypatch, kind, fault
+):
+    monkeypatch.setenv("TEST_KEY", "abc123")
+    service.fault = fault if callable(fault) else next(one for one in FAULTS if one.name == fault)
+    settings = next(one for one in LIVE if one["kind"] == kind)
+    slow = settings | {"base_url": service.url, "timeout": "200ms"}
+    zones = [ZoneConfig.model_validate({"name": f"z{n}", "providers": [slow]}) for n in range(20)]
     chains = build_chains(zones, clock).providers
     began = time.monotonic()
     for chain in chains.values():
         chain.actuals(clock.at - HOUR, clock.at)
         assert chain.forecast() is None
     assert time.monotonic() - began < 2
+    assert len(service.requests) == 1
     assert sum(one.name.startswith("fetch-") for one in threading.enumerate()) <= 1
     assert all(chain.problems for chain in chains.values())
+
+
+def test_zones_with_unlike_time_limits_share_too_and_the_longest_holds(service, clock):
+    """The service's limit is one, however patient each zone is."""
+    Neso(service, clock)
+    service.fault = lambda wire, _request, answer: wire.stop.wait(0.4) or wire.send(answer)
+    zones = [
+        ZoneConfig.model_validate(
+            {
+                "name": name,
+                "providers": [{"kind": "neso", "base_url": service.url, "timeout": limit}],
+            }
+        )
+        for name, limit in (("hasty", "100ms"), ("patient", "20s"))
+    ]
+    chains = build_chains(zones, clock).providers
+    assert chains["hasty"].forecast() is not None
+    service.fault = next(one for one in FAULTS if one.name == "status 429, seconds")
+    clock.at += HOUR
+    assert chains["patient"].forecast() is None
+    assert len(service.requests) == 2
+    assert chains["hasty"].forecast() is None
+    assert len(service.requests) == 2
 
 
 def test_other_accounts_of_a_service_do_not_share(clock):

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import logging
 import socket
+import threading
 import time
 from base64 import b64encode
 from datetime import UTC, datetime
@@ -96,13 +97,43 @@ def test_a_body_that_says_gzip_and_is_not(twin):
         fetcher(timeout_s=5).json(twin.url)
 
 
-def test_while_a_request_hangs_there_is_no_second_thread(twin):
-    twin.drips(b"HTTP/1.1 200 OK\r\nX-Endless: ", b"x", 0.05)
-    slow = fetcher()
+def test_while_a_request_hangs_there_is_no_second_thread(twin, clock, monkeypatch):
+    """Nothing ends a name look-up from outside."""
+    let_go, known = threading.Event(), socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *words, **more: let_go.wait(20) and known(*words, **more)
+    )
+    twin.says([1])
+    slow = fetcher(silence=Silence(clock))
     with pytest.raises(ProviderUnavailableError, match="timed out"):
         slow.json(twin.url)
-    with pytest.raises(ProviderUnavailableError, match="the last request has still not ended"):
+    for _ in range(3):
+        clock.at += 1
+        with pytest.raises(ProviderUnavailableError, match="the last request has still not ended"):
+            slow.json(twin.url)
+    let_go.set()
+    wait_for_the_end()
+    assert slow.json(twin.url) == [1]
+
+
+def wait_for_the_end():
+    """Until no thread of ours is left; the test fails where one stays for two seconds."""
+    until = time.monotonic() + 2
+    while any(one.name == "fetch-neso" for one in threading.enumerate()):
+        assert time.monotonic() < until, "a thread is still at work"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX-Endless: "])
+def test_a_request_that_drips_ends_with_its_time_and_the_next_is_answered(twin, clock, head):
+    twin.drips(head, b" ", 0.05)
+    slow = fetcher(silence=Silence(clock))
+    with pytest.raises(ProviderUnavailableError, match="timed out"):
         slow.json(twin.url)
+    wait_for_the_end()
+    twin.says([1])
+    clock.at += 1
+    assert slow.json(twin.url) == [1]
 
 
 def test_one_request_after_another_is_no_hanging_one(twin):
@@ -406,12 +437,31 @@ def test_text_by_its_charset(service, raw, kind, told):
 
 def test_a_dead_service_is_waited_for_once(service, clock):
     service.fault = lambda wire, _request, _answer: wire.reset()
-    fetch, url = twinned(service, clock, pause_s=30)
+    fetch, url = twinned(service, clock)
     for words in ("the connection failed|cannot be reached", "could not be reached a moment ago"):
         with pytest.raises(ProviderUnavailableError, match=words):
             fetch.json(url)
     assert len(service.requests) == 1
-    clock.at += 30
+    clock.at += 5  # as long as a request may take
     service.fault = None
     service.serve("/a", lambda _request: [1])
     assert fetch.json(url) == [1]
+
+
+@pytest.mark.parametrize(("after_s", "requests"), [(0.0, 2), (0.6, 1)])
+def test_a_failure_that_was_long_in_coming_is_waited_for_once(service, clock, after_s, requests):
+    """One at once may be of that question alone, and keeps no other zone from its answer."""
+
+    def fail(_request):
+        time.sleep(after_s)
+        return Answer(b"", 504)
+
+    service.serve("/a", fail)
+    fetch, url = twinned(service, clock)
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailableError):
+            fetch.json(url)
+    assert len(service.requests) == requests
+    clock.at += 5
+    with pytest.raises(ProviderUnavailableError, match="status 504"):
+        fetch.json(url)

@@ -309,3 +309,19 @@ class FaultSuite:
         service.fault = None
         clock.at = at
         assert self.ask(provider, clock, question) == right
+
+    @pytest.mark.parametrize("name", ["silent", "header drips"])
+    def test_it_recovers_from_what_hung(self, service, clock, name):
+        self.serve(service, clock)
+        question = next(one for one in QUESTIONS if self.tells(service, clock, one))
+        right = self.tells(service, clock, question)
+        provider = self.make(service, clock, 4 * SLOW_S)
+        at = clock.at
+        clock.at += 120
+        service.fault = next(one for one in FAULTS if one.name == name)
+        with pytest.raises(ProviderError, match="timed out"):
+            self.ask(provider, clock, question)
+        time.sleep(SLOW_S)
+        service.fault = None
+        clock.at = at
+        assert self.ask(provider, clock, question) == right
