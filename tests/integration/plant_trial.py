@@ -25,7 +25,7 @@ from plant.truth import Presence, Truth  # noqa: E402
 CGROUPS = "/sys/fs/cgroup"
 MEMORY_MB = 4000
 GPUS = (0, 0, 8, 4)
-SAMPLE_S, SEGMENT_S = 0.5, 5
+SAMPLE_S, SEGMENT_S = 0.25, 5
 _SPIN = """\
 import os, sys, time
 seconds, duty, work = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3]

@@ -297,7 +297,7 @@ class Fetcher:
         body = self._beginning(response, deadline)
         if status < 400:
             said = f"{said}, a redirect"
-        elif why := asked.scrubbed(reason(body)):
+        elif why := reason(body, asked.scrubbed):
             said = f"{said} ({why})"
         message = f"{said}: correct {self._settings}"
         raise RefusedStatusError(message, status, body[:_MOST_OF_A_REFUSAL])

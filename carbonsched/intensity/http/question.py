@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import requests
 
@@ -55,12 +56,14 @@ class Question:
             if not isinstance(value, Secret):
                 return str(value)
             shown = value.reveal()
-            secrets.extend({shown, shown.removeprefix("Bearer ")})  # services echo the bare token
+            secrets.extend(_echoes(shown))
             return shown
 
         url = _joined(self.url, [(name, plain(value)) for name, value in self.params])
         headers = _PLAIN | {name: plain(value) for name, value in self.headers}
         auth = None if self.auth is None else (self.auth[0], plain(self.auth[1]))
+        if auth is not None:
+            secrets.append(base64.b64encode(":".join(auth).encode()).decode())
         return Revealed(url=url, headers=headers, auth=auth, secrets=secrets)
 
 
@@ -85,6 +88,12 @@ class Revealed:
 def quiet(record: logging.LogRecord) -> bool:
     """A log filter against urllib3's lines about our exchanges, which print whole addresses."""
     return not (record.threadName or "").startswith(THREADS)
+
+
+def _echoes(secret: str) -> Iterator[str]:
+    """The ways in which services repeat a secret: bare, and as it stood in an address."""
+    bare = secret.removeprefix("Bearer ")
+    yield from {secret, bare, quote(bare), quote(bare, safe=""), quote_plus(bare)}
 
 
 def _joined(url: str, pairs: list[tuple[str, str]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -30,14 +30,17 @@ def retry_after_s(header: str | None, now: datetime, missed_s: int = 60) -> int:
     return min(max(wait_s, 1), LONGEST_WAIT_S)
 
 
-def reason(body: bytes) -> str:
-    """The reason that a body gives: a JSON text under a usual name, or one plain short line."""
+def reason(body: bytes, scrubbed: Callable[[str], str]) -> str:
+    """The reason that a body gives: a JSON text under a usual name, or one plain short line.
+
+    ``scrubbed`` takes secrets out of it first: cut or escaped they could not be found any more.
+    """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace").strip()
         plain = text.isprintable() and len(text) <= _LONGEST_REASON and text[:1] not in "<{["
-        return ascii(text)[1:-1] if plain else ""
+        return ascii(scrubbed(text))[1:-1] if plain else ""
     for _ in range(2):
         if not isinstance(document, dict):
             break
@@ -45,7 +48,7 @@ def reason(body: bytes) -> str:
         document = next((one for one in found if one), None)
     if not isinstance(document, str):
         return ""
-    return ascii(document[:_LONGEST_REASON])[1:-1]
+    return ascii(scrubbed(document)[:_LONGEST_REASON])[1:-1]
 
 
 def cause(error: BaseException) -> str:

@@ -465,3 +465,27 @@ def test_a_failure_that_was_long_in_coming_is_waited_for_once(service, clock, af
     clock.at += 5
     with pytest.raises(ProviderUnavailableError, match="status 504"):
         fetch.json(url)
+
+
+ECHOED = "0f8fad5b-d9cb/469f+a165=="
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        {"error": "x" * 140 + f" key {ECHOED} is not valid"},
+        {"error": "key 0f8fad5b-d9cb%2F469f%2Ba165%3D%3D is not valid"},
+        {"error": "key 0f8fad5b-d9cb/469f%2Ba165%3D%3D is not valid"},
+        {"message": "Basic " + b64encode(f"ada:{ECHOED}".encode()).decode() + " is refused"},
+        f"Jwt {ECHOED} is expired",
+    ],
+    ids=["across the cut", "quoted", "quoted as a path", "credentials", "plain"],
+)
+def test_no_form_of_a_secret_is_left_of_what_a_service_echoes(service, echo):
+    service.serve("/x", lambda _request: Answer(echo, 403))
+    auth = ("ada", Secret(ECHOED))
+    with pytest.raises(ProviderRefusedError) as caught:
+        fetcher(timeout_s=5).json(f"{service.url}/x", {"key": Secret(ECHOED)}, auth=auth)
+    assert "status 403" in str(caught.value)
+    assert "0f8fad5b" not in str(caught.value)
+    assert b64encode(b"ada:0f8fad5b").decode()[:14] not in str(caught.value)
