@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from carbonsched.cli.common import note, show, show_json
 from carbonsched.cli.progress import progress
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from carbonsched.intensity.recorded import Key, RecordedIssues
     from carbonsched.reports.forecasts import Scored
 
+T = TypeVar("T")
 _DAY_S = 86_400
 _EPILOG = """examples:
   carbonsched intensity evaluate --actual actual.parquet --forecasts issued.parquet
@@ -69,6 +70,8 @@ def run(options: argparse.Namespace) -> int:
 
     actual = read_actual(options.actual)
     issues = read_issues(options.forecasts)
+    if len(options.zone or ()) == 1:
+        actual, issues = _named(options.zone[0], actual), _named(options.zone[0], issues)
     chosen = _choose(options, actual, issues)
     for key in chosen:
         if issues[key].repeated:
@@ -87,6 +90,13 @@ def run(options: argparse.Namespace) -> int:
             raise RequestError(f"{options.chart}: {error.strerror}; no chart written") from None
         note(f"chart: {options.chart}")
     return 0
+
+
+def _named(zone: str, series: dict[Key, T]) -> dict[Key, T]:
+    """A file without zones is of the one that is asked for."""
+    if any(name for name, _ in series):
+        return series
+    return {(zone, basis): one for (_, basis), one in series.items()}
 
 
 def _choose(
@@ -124,17 +134,22 @@ def _score(
     from carbonsched.forecasting.evaluation import Recorded, evaluate
     from carbonsched.reports.forecasts import Scored
 
-    wanted = {key: _scored_issues(options, key, issues) for key, (_, issues) in series.items()}
     found = []
+    without: dict[Key, str] = {}
+    wanted = {key: _scored_issues(options, issues) for key, (_, issues) in series.items()}
     with progress("evaluate", sum(len(one) for one in wanted.values())) as advance:
         for key, (actual, issues) in series.items():
+            if not wanted[key]:
+                without[key] = _outside(issues)
+                continue
             recorded = Recorded(actual=actual, issues=issues.issues)
             scores = evaluate(recorded, wanted[key], options.lag, advance)
             if not any(score.n for score in scores):
-                raise RequestError(
-                    f"{_name(key)}: no hour has both a forecast and an actual value; "
+                without[key] = (
+                    "no hour has both a forecast and an actual value; "
                     "check that the two files cover the same time"
                 )
+                continue
             times = [issues.issues[index].issued_at for index in wanted[key]]
             found.append(
                 Scored(
@@ -146,23 +161,30 @@ def _score(
                     scores=tuple(scores),
                 )
             )
+    _tell_of(without, asked=bool(options.zone), some=bool(found))
     return found
 
 
-def _scored_issues(options: argparse.Namespace, key: Key, issues: RecordedIssues) -> Sequence[int]:
-    found = [
+def _tell_of(without: Mapping[Key, str], *, asked: bool, some: bool) -> None:
+    """Of series that cannot be scored; an error where they were asked for or are all there is."""
+    for key, why in without.items():
+        if asked or not some:
+            raise RequestError(f"{_name(key)}: {why}")
+        note(f"{_name(key)} is left out: {why}")
+
+
+def _scored_issues(options: argparse.Namespace, issues: RecordedIssues) -> Sequence[int]:
+    return [
         index
         for index, one in enumerate(issues.issues)
         if (options.first is None or one.issued_at >= options.first)
         and (options.last is None or one.issued_at < options.last + _DAY_S)
     ]
-    if not found:
-        first, last = issues.issues[0].issued_at, issues.issues[-1].issued_at
-        raise RequestError(
-            f"{_name(key)}: no issue lies between --from and --to; "
-            f"they go from {_day(first)} to {_day(last)}"
-        )
-    return found
+
+
+def _outside(issues: RecordedIssues) -> str:
+    first, last = issues.issues[0].issued_at, issues.issues[-1].issued_at
+    return f"no issue lies between --from and --to; they go from {_day(first)} to {_day(last)}"
 
 
 def _name(key: Key) -> str:

@@ -33,9 +33,9 @@ def evaluate(
     """Every method's scores over the issues whose index is in ``scored``.
 
     At each issue all methods know the same: actual values that were over ``lag_h`` hours before,
-    and for ours the issues up to this one. The others warm up. The hours that count are those
-    with an actual value above zero and a value of the provider's, for all methods alike.
-    ``advance`` is called after each issue.
+    and for ours the issues up to this one. The others warm up. The hours that count are those of
+    which all methods and what happened tell a value above zero. ``advance`` is called after each
+    issue.
     """
     shape = (len(scored), LEADS)
     made = {name: Forecasts(np.full(shape, np.nan)) for name in METHODS[:-1]}
@@ -55,9 +55,10 @@ def evaluate(
         made[WEEK_MEAN].mean[row] = _ahead(_means(days), lag_h)
         _fill(ours, row, forecaster, now, recorded, index)
         advance(1)
-    actual = np.where(actual > 0, actual, np.nan)
-    common = np.where(np.isfinite(made[PROVIDER].mean), actual, np.nan)
-    return [one for name in METHODS for one in score(name, made[name], actual, common)]
+    told = np.stack([actual, *(one.mean for one in made.values())])
+    counts = (told > 0).all(axis=0)
+    truth = np.where(counts, actual, np.nan)
+    return [one for name in METHODS for one in score(name, made[name], truth)]
 
 
 def _fill(
@@ -66,7 +67,8 @@ def _fill(
     found = forecaster.forecast(now, recorded.actual, recorded.issues[: index + 1])
     if found is None or ours.low is None or ours.high is None:
         return
-    leads = slice(0, len(found.mean))
+    first = found.start_at // HOUR_S - now // HOUR_S
+    leads = slice(first, first + len(found.mean))
     ours.mean[row, leads] = found.mean
     ours.low[row, leads] = found.low
     ours.high[row, leads] = found.high

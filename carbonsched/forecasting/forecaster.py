@@ -179,8 +179,9 @@ def _from_past(seen: Profiles, target: Floats, lag_h: int) -> Floats:
 def _combined(own: Floats, provider: Floats, target: Floats, lag_h: int) -> Floats:
     """The zone's own past and its provider, each as far as it has been right.
 
-    Two ways to use the provider, that fail in different weeks, are averaged: blended with the past
-    by learnt weights, and merely corrected for its bias.
+    Three ways to use the provider, that fail in different weeks, are averaged: blended with the
+    past by learnt weights, merely corrected for its bias, and as it is: where it is right already,
+    what is learnt of it is noise.
     """
     errors = np.clip(target - provider, -_WILD, _WILD)
     bias = _bias(errors, lag_h)
@@ -189,7 +190,7 @@ def _combined(own: Floats, provider: Floats, target: Floats, lag_h: int) -> Floa
     features = np.stack([corrected - own, latest[:, None] * np.ones_like(own)], axis=2)
     aim = np.clip(target - own, -_WILD, _WILD)
     shift = ridge(features, aim, _BLEND_PRIOR, _BLEND_STRENGTH, _BLEND_DECAY, lag_h)
-    mixed = by_merit(np.stack([own + shift, corrected]), target, lag_h)
+    mixed = by_merit(np.stack([own + shift, corrected, provider]), target, lag_h)
     # At the oldest origins nothing of the past is known yet; then the provider stands alone.
     return np.where(np.isfinite(own), own + _faded(mixed - own), corrected)
 
@@ -234,18 +235,20 @@ def _bounded(centre: Floats, past: Past, provider: Floats) -> Floats:
 def _provider_alone(
     now: int, start_at: int, provider: Floats, issues: Sequence[HourlyIssue]
 ) -> HourlyForecast | None:
-    """The provider's forecast as it is, to its own end, with a typical interval."""
-    gaps = np.flatnonzero(~np.isfinite(provider))
-    end = int(gaps[0]) if gaps.size else LEADS
-    if not end:
+    """The provider's forecast as it is, first hour to first gap, with a typical interval."""
+    known = np.flatnonzero(np.isfinite(provider))
+    if not known.size:
         return None
+    first = int(known[0])
+    gaps = np.flatnonzero(~np.isfinite(provider[first:]))
+    end = first + int(gaps[0]) if gaps.size else LEADS
     low, high = interval(np.full((1, LEADS), np.nan), 0)
-    centre = provider[:end]
+    centre = provider[first:end]
     return HourlyForecast(
         issued_at=now,
-        start_at=start_at,
+        start_at=start_at + first * HOUR_S,
         mean=np.exp(centre),
-        low=np.exp(centre + low[:end]),
-        high=np.exp(centre + high[:end]),
-        inputs=words.provider_alone(end, words.age_h(now, issues)),
+        low=np.exp(centre + low[first:end]),
+        high=np.exp(centre + high[first:end]),
+        inputs=words.provider_alone(end - first, words.age_h(now, issues)),
     )

@@ -39,12 +39,11 @@ class Score:
     regret_pct: tuple[float | None, ...]
 
 
-def score(method: str, forecasts: Forecasts, actual: Floats, scored: Floats) -> list[Score]:
-    """A score for each whole lead day; ``scored`` is NaN at the hours that do not count.
+def score(method: str, forecasts: Forecasts, truth: Floats) -> list[Score]:
+    """A score for each whole lead day; ``truth`` is NaN at the hours that do not count.
 
-    All methods are given the same ``scored``, so that they are compared on the same hours.
+    All methods are given the same ``truth``, so that they are compared on the same hours.
     """
-    truth = np.where(np.isfinite(scored), actual, np.nan)
     days = truth.shape[1] // DAY_H
     return [_of_day(method, forecasts, truth, day) for day in range(days)]
 
@@ -75,13 +74,15 @@ def regret_pct(forecast: Floats, actual: Floats, first: int, hours: int) -> floa
     """Extra grams, in % of the least possible, of a job of so many hours at constant power.
 
     The job may start at any of the 24 hours from lead ``first`` on, as long as it ends within the
-    horizon, and starts where the forecast's mean over its run is least (the earliest of equals).
-    The sum over all issues of what it then really emits, beyond what the truly best of the same
-    starts would have, is divided by the sum of the latter. An issue counts only if both series
-    know all hours of all these runs. Where the horizon leaves one start there is no choice and
-    the regret is 0. ``None``: no issue counts.
+    horizon, the last lead that any issue tells of, and starts where the forecast's mean over its
+    run is least (the earliest of equals). The sum over all issues of what it then really emits,
+    beyond what the truly best of the same starts would have, is divided by the sum of the latter.
+    An issue counts only if both series know all hours of all these runs. Where the horizon leaves
+    one start there is no choice and the regret is 0. ``None``: no issue counts.
     """
-    last = min(first + DAY_H - 1, actual.shape[1] - hours)
+    told = np.flatnonzero(np.isfinite(actual).any(axis=0))
+    horizon = int(told[-1]) + 1 if told.size else 0
+    last = min(first + DAY_H - 1, horizon - hours)
     if last < first:
         return None
     runs = slice(first, last + hours)

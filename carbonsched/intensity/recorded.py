@@ -34,6 +34,7 @@ _TIMES = ("t", "start", "valid")
 _ISSUED = ("issued",)
 _ACTUAL = ("ci", "g_per_kwh", "actual")
 _FORECAST = ("forecast", "g_per_kwh", "ci")
+_ABSENT = ("", "NA", "NaN", "nan", "N/A", "n/a", "null", "NULL", "None", "<NA>", "#N/A")
 _LONGEST_H = 200_000
 """23 years: a series longer than this has a wrong time in it."""
 
@@ -58,7 +59,7 @@ def read_actual(path: Path) -> dict[Key, Hourly]:
     found = {}
     for key, rows in _series(table).items():
         at, first = np.unique(times[rows], return_index=True)
-        found[key] = _hours(path, at, values[rows][first], _step(at))
+        found[key] = _hours(path, at, values[rows][first])
     return found
 
 
@@ -85,15 +86,14 @@ def _issues(path: Path, issued: Integers, times: Integers, values: Floats) -> Re
     again[1:] = (issued[1:] == issued[:-1]) & (times[1:] == times[:-1])
     issued, times, values = issued[~again], times[~again], values[~again]
     starts = np.flatnonzero(np.diff(issued, prepend=issued[0] - 1 if len(issued) else 0))
-    step = _step(np.unique(times))
     issues = tuple(
-        HourlyIssue(int(issued[a]), _hours(path, times[a:b], values[a:b], step))
+        HourlyIssue(int(issued[a]), _hours(path, times[a:b], values[a:b]))
         for a, b in zip(starts, [*starts[1:], len(issued)], strict=True)
     )
     return RecordedIssues(issues, int(again.sum()))
 
 
-def _hours(path: Path, times: Integers, values: Floats, step: int) -> Hourly:
+def _hours(path: Path, times: Integers, values: Floats) -> Hourly:
     """Means over whole hours; an hour with a period missing is missing."""
     first = int(times[0]) // HOUR_S
     hour = times // HOUR_S - first
@@ -102,15 +102,25 @@ def _hours(path: Path, times: Integers, values: Floats, step: int) -> Hourly:
         raise RequestError(f"{path}: its times span {count} hours; one of them must be wrong")
     sums = np.bincount(hour, weights=values, minlength=count)
     rows = np.bincount(hour, minlength=count)
-    return Hourly(
-        first * HOUR_S, np.where(rows >= HOUR_S // step, sums / np.maximum(rows, 1), np.nan)
-    )
+    wanted = np.zeros(count, dtype=np.int64)
+    np.maximum.at(wanted, hour, HOUR_S // _steps(times))
+    whole = (rows > 0) & (rows >= wanted)
+    return Hourly(first * HOUR_S, np.where(whole, sums / np.maximum(rows, 1), np.nan))
 
 
-def _step(times: Integers) -> int:
-    """The usual distance of times, at most an hour."""
-    gaps = np.diff(times)
-    return min(HOUR_S, int(np.median(gaps))) if gaps.size else HOUR_S
+def _steps(times: Integers) -> Integers:
+    """For each time the usual distance of its day's times, at most an hour.
+
+    By the day, for a series may change its resolution.
+    """
+    gaps = np.minimum(np.diff(times), HOUR_S)
+    found = np.full(len(times), int(np.median(gaps)) if gaps.size else HOUR_S, dtype=np.int64)
+    days = times // 86_400
+    starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
+    for first, last in zip(starts, [*starts[1:], len(times)], strict=True):
+        if gaps[first:last].size:
+            found[first:last] = int(np.median(gaps[first:last]))
+    return np.maximum(found, 1)
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -120,7 +130,11 @@ def _table(path: Path) -> pd.DataFrame:
         if _is_parquet(path):
             table = pd.read_parquet(path, engine="pyarrow")
         else:
-            table = pd.read_csv(path, dtype={"zone": str, "basis": str}, keep_default_na=True)
+            names = set(pd.read_csv(path, nrows=0).columns) - {"zone", "basis"}
+            absent = dict.fromkeys(sorted(names), _ABSENT)  # a zone may be called NA
+            table = pd.read_csv(
+                path, dtype={"zone": str, "basis": str}, keep_default_na=False, na_values=absent
+            )
     except ImportError:
         raise RequestError(
             f"{path}: Parquet needs pyarrow; install it or give a CSV file"

@@ -27,7 +27,7 @@ _COLOURS = {
 class Row(TypedDict):
     """One line of ``intensity evaluate --json``."""
 
-    zone: str
+    zone: str | None
     basis: str | None
     method: str
     lead_day: int
@@ -67,7 +67,7 @@ def rows(scored: Iterable[Scored]) -> list[Row]:
 def _row(one: Scored, score: Score) -> Row:
     regret = dict(zip(JOB_HOURS, (_rounded(value) for value in score.regret_pct), strict=True))
     return {
-        "zone": one.zone,
+        "zone": one.zone or None,
         "basis": one.basis or None,
         "method": score.method,
         "lead_day": score.lead_day,

@@ -18,6 +18,8 @@ ENOUGH_H = 7 * 24
 EVERY_S = 900
 """How often at most: the archive keeps every issue."""
 PAST_S = 120 * 86_400
+CURRENT_S = 86_400
+"""How old a provider's newest issue may be and still tell of the hours to come."""
 RECENT_S = 4 * 86_400
 WHOLE_EVERY_S = 86_400
 ISSUES_EVERY_S = 12 * 3600
@@ -70,14 +72,20 @@ class OwnForecasts:
         return forecast, "; ".join(made.inputs)
 
     def _issues(self, zone: str, now: int) -> list[HourlyIssue]:
-        """Of the chain the first provider's that has any: their errors are its own."""
+        """Of the chain the first provider's that has one of now, else of any.
+
+        Never of two at once: their errors are their own.
+        """
+        older: list[HourlyIssue] = []
         for info in self._grid.zones[zone].chain:
             found = self._archive.issues.newest_by(
                 info, now, ISSUES_EVERY_S, PAST_S // ISSUES_EVERY_S
             )
-            if issues := [_floored_issue(on_hours(one)) for one in found]:
+            issues = [_floored_issue(on_hours(one)) for one in found]
+            if issues and issues[-1].issued_at >= now - CURRENT_S:
                 return issues
-        return []
+            older = older or issues
+        return older
 
     def _actual(self, zone: str, now: int) -> Hourly:
         """What counts of the last months; only the last days are read each time."""

@@ -112,6 +112,36 @@ def test_a_wrong_request_is_one_line(files, capsys, more, says):
     assert error.startswith("carbonsched intensity: ")
 
 
+def test_files_without_a_zone_are_of_the_one_that_is_asked_for(files, tmp_path, capsys):
+    paths = []
+    for name in ("actual.csv", "issues.csv"):
+        lines = (files / name).read_text().splitlines()
+        kept = [line.partition(",")[2] for line in lines if line.startswith(("zone,", "AA,"))]
+        paths.append(tmp_path / name)
+        paths[-1].write_text("\n".join(kept) + "\n")
+    arguments = ["intensity", "evaluate", "--actual", str(paths[0]), "--forecasts", str(paths[1])]
+    named = []
+    for more in (["--zone", "AA"], []):
+        assert main([*arguments, "--json", "--from", "2021-08-10", *more]) == 0
+        named += {row["zone"] for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert named == ["AA", None]
+
+
+def test_a_zone_that_cannot_be_scored_keeps_no_other_from_it(files, tmp_path, capsys):
+    text = (files / "issues.csv").read_text()
+    late = [line for line in text.splitlines() if not line.startswith("BB,") or "2021-08" in line]
+    issues = tmp_path / "issues.csv"
+    issues.write_text("\n".join(late) + "\n")
+    arguments = ["intensity", "evaluate", "--actual", str(files / "actual.csv")]
+    arguments += ["--forecasts", str(issues), "--json", "--to", "2021-07-25"]
+    assert main(arguments) == 0
+    told = capsys.readouterr()
+    assert {row["zone"] for row in json.loads(told.out)["rows"]} == {"AA"}
+    assert "BB direct is left out: no issue lies between --from and --to" in told.err
+    assert main([*arguments, "--zone", "BB"]) == 64
+    assert "BB direct: no issue lies between" in capsys.readouterr().err
+
+
 def test_files_without_a_common_zone_or_time_say_so(files, tmp_path, capsys):
     other = tmp_path / "other.csv"
     arguments = ["intensity", "evaluate", "--forecasts", str(files / "issues.csv"), "--actual"]

@@ -61,6 +61,32 @@ def test_half_hours_are_averaged_and_half_an_hour_is_missing(tmp_path):
     assert np.array_equal(found.values, [10.5, 12.5, np.nan], equal_nan=True)
 
 
+def test_a_series_may_change_its_resolution_from_day_to_day(tmp_path):
+    quarters = [f"{AT + 900 * index},{10 + index % 4}" for index in range(96)]
+    hours = [f"{AT + 86_400 + 3600 * index},20" for index in range(24)]
+    found = read_actual(written(tmp_path, "\n".join(["t,ci", *quarters, *hours])))["", ""]
+    assert np.array_equal(found.values, [11.5] * 24 + [20] * 24)
+
+
+def test_an_issue_has_its_own_minutes_and_resolution(tmp_path):
+    rows = [
+        f"{AT + day * 86_400},{AT + day * 86_400 + minute * 60 + 3600 * lead},{100 + day}"
+        for day, minute in enumerate((0, 15, 30))
+        for lead in range(4)
+    ]
+    rows += [f"{AT + 3 * 86_400},{AT + 3 * 86_400 + 1800 * index},7" for index in range(8)]
+    issues = read_issues(written(tmp_path, "\n".join(["issued,valid,forecast", *rows])))["", ""]
+    told = [list(one.hours.values) for one in issues.issues]
+    assert told == [[100] * 4, [101] * 4, [102] * 4, [7] * 4]
+
+
+def test_a_zone_may_be_called_na(tmp_path):
+    text = "zone,t,ci\nNA,2021-07-01T00:00Z,5\nNA,2021-07-01T01:00Z,NA\n"
+    (found,) = read_actual(written(tmp_path, text)).items()
+    assert found[0] == ("NA", "")
+    assert np.array_equal(found[1].values, [5, np.nan], equal_nan=True)
+
+
 def test_parquet_and_compressed_csv_say_the_same(tmp_path):
     plain = written(tmp_path, ISSUES)
     packed = tmp_path / "x.csv.gz"

@@ -103,6 +103,22 @@ def test_ours_is_made_of_a_week_and_not_of_less(site, grid_of):
     ) is None  # fmt: skip
 
 
+def test_ours_rests_on_the_provider_that_still_issues(site, grid_of, add):
+    """The preferred one stopped ten days ago; the other's newest forecast is of now."""
+    past(site, 60 * 24)
+    now, day = site.clock.at, 24 * HOUR
+    for days in range(60, 9, -1):
+        add(forecast(INFO, now - days * day, 96))
+    for days in range(9, -1, -1):
+        add(forecast(SECOND, now - days * day, 96))
+    _, inputs = OwnForecasts(site.ledger.archive, grid_of()).issue("DE", now)
+    assert inputs.startswith("provider's forecast, 96 h")
+    add(forecast(INFO, now - 2 * HOUR, 96))
+    again = OwnForecasts(site.ledger.archive, grid_of())
+    _, inputs = again.issue("DE", now)
+    assert "issued 2 h ago" in inputs, "the preferred one issues again"
+
+
 def test_ours_is_made_anew_after_a_while_from_what_came_meanwhile(site, grid_of):
     archive = site.ledger.archive
     own = OwnForecasts(archive, grid_of())
