@@ -28,7 +28,7 @@ class Answer:
 class Kept:
     """The last bodies by address, at most so many and so large together; the oldest go first."""
 
-    def __init__(self, most: int = 32, most_bytes: int = 16_000_000) -> None:
+    def __init__(self, most: int = 128, most_bytes: int = 16_000_000) -> None:
         self._most = most
         self._most_bytes = most_bytes
         self._bytes = 0

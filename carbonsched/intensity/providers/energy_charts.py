@@ -119,10 +119,13 @@ class EnergyChartsProvider:
         if max(start_at, now - TODAY_WITHIN_S) < until_at:
             today = self._points("co2eq", {}, FRESH_S)
         today_at = min((point.start_at for point in today), default=until_at)
+        known_s = max((point.end_at for point in today), default=today_at) - today_at
+        # Soon after midnight an answer of before does not reach up to what is known of today.
+        fresh_s = PAST_FRESH_S if known_s >= PAST_FRESH_S else FRESH_S
         past: list[Point] = []
         for from_at, to_at in spans(start_at, until_at, step_s=_DAY_S, most_s=MAX_CALL_S):
             window = {"start": written(from_at), "end": written(to_at)}
-            past += self._points("co2eq", window, PAST_FRESH_S)
+            past += self._points("co2eq", window, fresh_s)
         points = [*(point for point in past if point.start_at < today_at), *today]
         told = clean(_NAME, known(points, start_at, end_at, now))
         return IntensitySeries(info=self._info, fetched_at=now, points=told)
