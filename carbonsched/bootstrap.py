@@ -42,6 +42,7 @@ from carbonsched.transport.munge import Munge
 
 LEDGER = "ledger.db"
 LOCK = "writer.lock"
+CATCH_UP = "catch-up"
 CATCH_UP_EVERY_S = 60.0
 """How often zones are asked for again whose provider's turn had not come: none is paced slower."""
 SNAPSHOT_VALID_TICKS = 10
@@ -111,7 +112,7 @@ def build(config: SiteConfig) -> Application:
     )  # fmt: skip
     works = {
         "intensity": fetch.run,
-        "catch-up": fetch.catch_up,
+        CATCH_UP: fetch.catch_up,
         **({"pue": FetchPue(readers, ledger, clock, lock.held).run} if readers else {}),
         "adopt": lambda: f"{adopt.run()} jobs pending or active",
         "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()} moved",
@@ -121,7 +122,7 @@ def build(config: SiteConfig) -> Application:
     snapshot = _snapshot(config)
     if snapshot is not None:
         works["quota"] = PublishSnapshot(quotas, clusters, grid, clock.now, snapshot).run
-    ticks = Ticks(works, lock, clock, fetch={"intensity", "catch-up", "pue"})
+    ticks = Ticks(works, lock, clock, fetch={"intensity", CATCH_UP, "pue"})
     views = Views(clusters, ledger, grid, predict, settle, clock)
     statements = Statements(
         config.site.name, time_zone, clusters, ledger, grid, quotas, settle, views, clock

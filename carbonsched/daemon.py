@@ -10,7 +10,7 @@ import uvicorn
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from carbonsched.bootstrap import Application, build
+from carbonsched.bootstrap import CATCH_UP, Application, build
 from carbonsched.config.schema import SiteConfig
 from carbonsched.errors import ConfigError
 from carbonsched.web.app import create_app
@@ -72,8 +72,10 @@ def _scheduler(application: Application) -> BackgroundScheduler:
     )
     for name, period_s in application.periods_s.items():
         run = application.ticks.run
-        # A first round at once, in the order in which the ticks feed each other.
-        scheduler.add_job(run, args=[name], id=f"first-{name}")
+        # A first round at once, in the order in which the ticks feed each other. Nobody waits for a
+        # provider's turn yet, and where one hangs, waiting for its thread would stop the others.
+        if name != CATCH_UP:
+            scheduler.add_job(run, args=[name], id=f"first-{name}")
         executor = "fetch" if name in application.ticks.fetch else "default"
         scheduler.add_job(
             run, "interval", seconds=period_s, args=[name], id=name, executor=executor

@@ -89,16 +89,17 @@ class _Held:
 
     def weights(self) -> Weights:
         """Amounts in proportion; fading jobs have no more than the others leave of the whole."""
-        return self._weights()[0]
+        return self._weights[0]
 
     def with_idle(self) -> Weights:
         """The same, with what is not held as idle's; more than there is, is scaled down."""
-        held, whole = self._weights()
+        held, whole = self._weights
         free = whole - sum(held.values())
         return held | {IDLE: free} if free > 0 else held
 
+    @cached_property
     def _weights(self) -> tuple[Weights, int]:
-        """Amounts, and the whole in the same unit."""
+        """Amounts, and the whole in the same unit; asked for once all have been added."""
         left = max(0, self._whole - sum(self._sure.values()))
         wanted = sum(self._fading.values())
         unit, each = (1, 1) if wanted <= left or not self._whole else (wanted, left)
@@ -115,6 +116,7 @@ class Allocation:
         self._length_ns = length_ns
         self._node = node
         self._uses = uses
+        self._of_devices: dict[str, _Held] = {}
 
     def divide(self, energies: Sequence[DomainEnergy], system_cpu_ns: int) -> Cells:
         """As the function of this name says."""
@@ -177,6 +179,11 @@ class Allocation:
 
     def _held(self, device: str) -> _Held:
         """Who had how much of a GPU."""
+        if device not in self._of_devices:
+            self._of_devices[device] = self._counted(device)
+        return self._of_devices[device]
+
+    def _counted(self, device: str) -> _Held:
         fractions = [(use, use.gpus[device]) for use in self._uses if device in use.gpus]
         unit = lcm(*(denominator for _, (_, denominator) in fractions))
         held = _Held(unit * self._length_ns)

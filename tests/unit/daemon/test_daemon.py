@@ -19,7 +19,7 @@ def test_it_serves_degraded_logs_one_line_a_failure_and_stops_when_asked(lab, ru
     status, health = lab.ask("/v1/health")
     assert (status, health["status"]) == (200, "degraded")
     well = {name for name, tick in health["ticks"].items() if tick["ok"]}
-    assert well == {"intensity", "catch-up", "settle", "quota", "housekeeping"}
+    assert well == {"intensity", "settle", "quota", "housekeeping"}
     assert str(lab.base) not in str(health)
     lab.wait_for(lambda: lab.log().count("tick adopt") > 2, "the tick is not tried again")
 
