@@ -148,9 +148,9 @@ def build(config: SiteConfig) -> Application:
 
 def _periods(config: SiteConfig, names: Iterable[str]) -> dict[str, float]:
     """How often each tick comes, in seconds."""
-    given = {name: getattr(config.daemon.ticks, f"{name}_s", None) for name in names}
-    catch_up_s = min(CATCH_UP_EVERY_S, config.daemon.ticks.intensity_s)
-    return {name: catch_up_s if period is None else period for name, period in given.items()}
+    ticks = config.daemon.ticks
+    given = {name: getattr(ticks, f"{name}_s") for name in names if name != CATCH_UP}
+    return given | {CATCH_UP: min(CATCH_UP_EVERY_S, ticks.intensity_s)}
 
 
 def _prepare_state(config: SiteConfig) -> None:

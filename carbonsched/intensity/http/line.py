@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -59,4 +59,4 @@ class _Adapter(HTTPAdapter):
             return connection
 
         pool.ConnectionCls = made
-        return pool  # type: ignore[no-any-return]
+        return cast("ConnectionPool", pool)
