@@ -100,6 +100,8 @@ def apportion(total: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     whole = sum(weights.values())
     if whole <= 0 or min(weights.values()) < 0:
         raise ValueError("weights must not be negative, nor all zero")
+    if len(weights) == 1:
+        return dict.fromkeys(weights, total)
     shares: dict[Key, int] = {}
     remainders: list[tuple[int, Key]] = []
     for key, weight in weights.items():

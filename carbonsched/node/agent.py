@@ -22,6 +22,11 @@ from carbonsched.units import NS_PER_S
 MARKS_A_SECOND = 20
 """Marks beyond this rate are ignored: each one costs a sample, and a job may not tax the node."""
 STOP_PATIENCE_S = 5.0
+KEEP_SAMPLES = 10
+"""As long as nothing begins, ends or closes, the state is written once in so many samples..."""
+KEEP_NS = 10 * NS_PER_S
+"""...or when it is this old. Counters run on while no agent does, so the successor of one that was
+killed knows what has been used since; it only divides that in one piece."""
 
 
 class Agent:
@@ -51,6 +56,8 @@ class Agent:
         self._marks_left = float(MARKS_A_SECOND)
         self._marks_refilled_ns = self._clock.steady_ns()
         self._stopping = False
+        self._samples_left = 0
+        self._kept_ns = self._clock.steady_ns()
         self._metering = self._resume()
         self._status = self._look_at_self(failed=True)
         self._exporter = parts.exporter(lambda: self._status)
@@ -92,9 +99,16 @@ class Agent:
             self._journal.say(f"{error}; metering goes on without /metrics")
 
     def sample(self) -> None:
-        """Observe, account, keep."""
+        """Observe, account, and keep what must not be lost."""
         if self._advance():
-            self._keep()
+            self._samples_left -= 1
+            if self._keeping_is_due():
+                self._keep()
+
+    def _keeping_is_due(self) -> bool:
+        if self._handled or self._metering.closed or self._samples_left <= 0:
+            return True
+        return self._clock.steady_ns() - self._kept_ns >= KEEP_NS
 
     def _advance(self) -> bool:
         """Observe and account; ``False`` if the meter could not be read."""
@@ -109,7 +123,9 @@ class Agent:
         advanced = self._metering.advance(seen)
         if advanced:
             self._handled.update(event.name for event in seen.events)
-            self._delivery.present = self._metering.jobs.present()
+            if (present := self._metering.jobs.present()) != self._delivery.present:
+                self._delivery.present = present
+                self._samples_left = 0
             self._status = self._look_at_self(failed=False)
         return advanced
 
@@ -138,6 +154,7 @@ class Agent:
         state = self._metering.to_state() | {"handled": sorted(self._handled)}
         if not self._spool.save_state(state, durable=bool(self._metering.closed)):
             return
+        self._samples_left, self._kept_ns = KEEP_SAMPLES, self._clock.steady_ns()
         if self._handled:
             self._inbox.forget(self._handled)
             self._handled = self._inbox.left(self._handled)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from carbonsched.errors import CarbonschedError, ForbiddenError, RequestError, TooLargeError
@@ -86,11 +86,9 @@ class Delivery:
     def ended(self) -> list[Ended]:
         """What the daemon has said since the last call; never waits."""
         ended = []
-        while True:
-            try:
-                ended.append(self._ended.get_nowait())
-            except Empty:
-                return ended
+        while not self._ended.empty():
+            ended.append(self._ended.get_nowait())
+        return ended
 
     def deliver(self) -> int:
         """Post all that waits; how many items were settled.

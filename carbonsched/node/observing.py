@@ -50,6 +50,8 @@ class Observer:
 
     def _find_gpus(self, events: tuple[Event, ...]) -> None:
         """Look again, once, if a job was given a GPU that is not known: an instance made lately."""
+        if not events:
+            return
         known = self._panel.gpus()
         if any(resolve(event.gpus, event.visible, known).unknown for event in events):
             self._panel.look()

@@ -1,8 +1,9 @@
 """The agent's folder on local disk: state, outbox, what was rejected.
 
-``state.json`` is replaced whole after each sample. A closed item is first in the state, then in the
-outbox, then at the daemon, and leaves each place only when the next one has it. A crash in between
-repeats a step with the very same bytes, so the same key can never stand for two contents.
+``state.json`` is replaced whole, at once when something happened. A closed item is first in the
+state, then in the outbox, then at the daemon, and leaves each place only when the next one has it.
+A crash in between repeats a step with the very same bytes, so the same key can never stand for two
+contents.
 """
 
 from __future__ import annotations

@@ -70,43 +70,34 @@ def divide(
     return Allocation(length_ns, node, tuple(uses)).divide(tuple(energies), system_cpu_ns)
 
 
+@dataclass(frozen=True, slots=True)
 class _Held:
-    """Who had how much of one resource, of which there is ``whole``."""
+    """Who had how much of one resource; ``with_idle`` is the same with what nobody held as idle's.
 
-    def __init__(self, whole: int) -> None:
-        self._whole = whole
-        self._sure: Weights = {}
-        self._fading: Weights = {}
+    Of more than there is, all are scaled down, as they divide what there is.
+    """
 
-    def add(self, use: Use, amount: int) -> None:
-        """What a job had."""
-        _add(self._fading if use.fading else self._sure, use.owner, amount)
+    weights: Weights
+    with_idle: Weights
 
-    @property
-    def members(self) -> Collection[Owner]:
-        """Everybody who had something, were it nothing."""
-        return {**self._sure, **self._fading}
 
-    def weights(self) -> Weights:
-        """Amounts in proportion; fading jobs have no more than the others leave of the whole."""
-        return self._weights[0]
-
-    def with_idle(self) -> Weights:
-        """The same, with what is not held as idle's; more than there is, is scaled down."""
-        held, whole = self._weights
-        free = whole - sum(held.values())
-        return held | {IDLE: free} if free > 0 else held
-
-    @cached_property
-    def _weights(self) -> tuple[Weights, int]:
-        """Amounts, and the whole in the same unit; asked for once all have been added."""
-        left = max(0, self._whole - sum(self._sure.values()))
-        wanted = sum(self._fading.values())
-        unit, each = (1, 1) if wanted <= left or not self._whole else (wanted, left)
-        held = {owner: amount * unit for owner, amount in self._sure.items()}
-        for owner, amount in self._fading.items():
-            _add(held, owner, amount * each)
-        return held, self._whole * unit
+def _held(whole: int, amounts: Iterable[tuple[Use, int]]) -> _Held:
+    """Weights in proportion; fading jobs have no more than the others leave of the ``whole``."""
+    sure: Weights = {}
+    fading: Weights = {}
+    for use, amount in amounts:
+        _add(fading if use.fading else sure, use.owner, amount)
+    if fading:
+        left = max(0, whole - sum(sure.values()))
+        wanted = sum(fading.values())
+        if wanted > left and whole:  # in units in which both are whole numbers
+            sure = {owner: amount * wanted for owner, amount in sure.items()}
+            fading = {owner: amount * left for owner, amount in fading.items()}
+            whole *= wanted
+        for owner, amount in fading.items():
+            _add(sure, owner, amount)
+    free = whole - sum(sure.values())
+    return _Held(sure, sure | {IDLE: free} if free > 0 else sure)
 
 
 class Allocation:
@@ -116,6 +107,7 @@ class Allocation:
         self._length_ns = length_ns
         self._node = node
         self._uses = uses
+        self._stopped = {use.owner for use in uses if use.suspended}
         self._of_devices: dict[str, _Held] = {}
 
     def divide(self, energies: Sequence[DomainEnergy], system_cpu_ns: int) -> Cells:
@@ -130,7 +122,7 @@ class Allocation:
                 rests.append(one)
             elif one.domain is Domain.GPU:
                 held = self._held(one.device)
-                _spread(cells, seen, one, held.with_idle(), self._working(held), held.members)
+                _spread(cells, seen, one, held.with_idle, self._working(held), held.weights)
             else:
                 static = self._memory if one.domain is Domain.MEMORY else self._cpus
                 _spread(cells, seen, one, static, busy, everybody)
@@ -160,22 +152,20 @@ class Allocation:
 
     @cached_property
     def _cpus(self) -> Weights:
-        held = _Held(self._node.cpus * self._length_ns)
-        for use in self._uses:
-            if not use.suspended:
-                held.add(use, use.cpus * self._present_ns(use))
-        return held.with_idle()
+        whole = self._node.cpus * self._length_ns
+        there = (use for use in self._uses if not use.suspended)
+        return _held(whole, ((use, use.cpus * self._present_ns(use)) for use in there)).with_idle
 
     @cached_property
     def _memory(self) -> Weights:
         """In CPU-megabytes, in which allocations of CPUs and of memory can both be told."""
         cpus, memory_mb = self._node.cpus, self._node.memory_mb or 1
-        held = _Held(cpus * memory_mb * self._length_ns)
+        amounts = []
         for use in self._uses:
             known = use.memory_mb is not None and self._node.memory_mb
             amount = (use.memory_mb or 0) * cpus if known else use.cpus * memory_mb
-            held.add(use, amount * self._present_ns(use))
-        return held.with_idle()
+            amounts.append((use, amount * self._present_ns(use)))
+        return _held(cpus * memory_mb * self._length_ns, amounts).with_idle
 
     def _held(self, device: str) -> _Held:
         """Who had how much of a GPU."""
@@ -186,15 +176,17 @@ class Allocation:
     def _counted(self, device: str) -> _Held:
         fractions = [(use, use.gpus[device]) for use in self._uses if device in use.gpus]
         unit = lcm(*(denominator for _, (_, denominator) in fractions))
-        held = _Held(unit * self._length_ns)
-        for use, (numerator, denominator) in fractions:
-            held.add(use, numerator * (unit // denominator) * self._present_ns(use))
-        return held
+        amounts = (
+            (use, numerator * (unit // denominator) * self._present_ns(use))
+            for use, (numerator, denominator) in fractions
+        )
+        return _held(unit * self._length_ns, amounts)
 
     def _working(self, held: _Held) -> Weights:
         """Those who had a GPU and could use it; nobody's work is idle's."""
-        stopped = {use.owner for use in self._uses if use.suspended}
-        working = {one: weight for one, weight in held.weights().items() if one not in stopped}
+        working = held.weights
+        if self._stopped:
+            working = {one: weight for one, weight in working.items() if one not in self._stopped}
         return working if any(working.values()) else {IDLE: 1}
 
     @cached_property
@@ -205,7 +197,7 @@ class Allocation:
         if gpus:
             shares = {owner: share * len(gpus) for owner, share in shares.items()}
         for device in gpus:
-            for owner, share in _in_parts(self._held(device).with_idle()).items():
+            for owner, share in _in_parts(self._held(device).with_idle).items():
                 _add(shares, owner, share)
         return shares
 

@@ -52,7 +52,7 @@ class Sources:
 
     def primary(self) -> Meter | None:
         """The meter without which a sample says nothing; ``None`` if there is none."""
-        return next(iter([*self.processors(), *self.wall_meters()]), None)
+        return next(iter(self.processors() or self.wall_meters()), None)
 
     def stand_in(self) -> list[ModelMeter]:
         """The declared model, where it tells what no meter does."""

@@ -52,7 +52,9 @@ class Answer(Generic[T]):
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
-        self._done = threading.Event()
+        self._running = threading.Lock()  # an Event, made each second, costs several times as much
+        self._running.acquire()
+        self._done = False
         self._value: list[T] = []
         self._error: Exception | None = None
 
@@ -62,11 +64,12 @@ class Answer(Generic[T]):
             self._value.append(self._call())
         except Exception as error:  # noqa: BLE001 - raised again where the answer is taken
             self._error = error
-        self._done.set()
+        self._done = True
+        self._running.release()
 
     def wait(self, limit_s: float) -> bool:
         """Whether it is there, at the latest after ``limit_s`` seconds."""
-        return self._done.wait(limit_s)
+        return self._done or self._running.acquire(timeout=limit_s)
 
     def take(self) -> T:
         """The value, or what was raised; only once it is there."""
@@ -109,6 +112,7 @@ class Limited:
         self._worker = worker
         self._limit_s = limit_s
         self._pending: Answer[Reading] | None = None
+        self._late = False
         self.key = meter.key
 
     @property
@@ -121,24 +125,25 @@ class Limited:
         """The meter's."""
         return self._meter.longest_gap_ns
 
+    def ask(self, steady_ns: int) -> Answer[Reading]:
+        """Have it read now, if it is not being read already; ``read`` takes the answer."""
+        if self._pending is None:
+            self._pending = self._worker.ask(lambda: self._meter.read(steady_ns))
+        return self._pending
+
     def read(self, steady_ns: int) -> Reading:
         """The meter's reading.
 
         Raises:
             MeterError: as the meter, or it does not answer in time.
         """
-        if self._pending is None:
-            self._pending = self._worker.ask(lambda: self._meter.read(steady_ns))
-            limit_s = self._limit_s
-        else:
-            limit_s = 0.0  # an earlier call hangs: it has been waited for
-        late = limit_s == 0.0
-        if not self._pending.wait(limit_s):
+        answer, late = self.ask(steady_ns), self._late
+        # An earlier call that hangs has been waited for already.
+        self._late = not answer.wait(0.0 if late else self._limit_s)
+        if self._late:
             raise MeterError(f"the {self.key} meter does not answer within {self._limit_s:g} s")
-        answer, self._pending = self._pending, None
-        if late:  # what came late is of then, not of now
-            return self.read(steady_ns)
-        return answer.take()
+        self._pending = None
+        return self.read(steady_ns) if late else answer.take()  # a late one is of then, not of now
 
     def between(
         self, before: Reading, after: Reading, length_ns: int, busy_ns: int
@@ -162,6 +167,7 @@ class LimitedGpus(Limited):
     def __init__(self, meter: GpuMeter, worker: Worker, limit_s: float = LIMIT_S) -> None:
         super().__init__(meter, worker, limit_s)
         self._gpus = meter
+        self._counter = meter if isinstance(meter, _Counts) else None
 
     def gpus(self) -> tuple[Gpu, ...]:
         """The meter's, as last seen."""
@@ -175,4 +181,4 @@ class LimitedGpus(Limited):
     @property
     def errors(self) -> int:
         """Calls that failed though the reading as a whole did not, where the meter counts them."""
-        return self._gpus.errors if isinstance(self._gpus, _Counts) else 0
+        return 0 if self._counter is None else self._counter.errors

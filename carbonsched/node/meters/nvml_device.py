@@ -25,6 +25,7 @@ class NvmlDevice:
     Attributes:
         uuid: its name everywhere.
         index: its place in NVML's order, which is that of PCI addresses.
+        gpu: how Slurm may call it.
         frozen: its energy counter stands still, so that power is read in its place.
         failures: calls that failed since the last that did not.
         retry_ns: it is left alone until then.
@@ -58,17 +59,6 @@ class NvmlDevice:
         """Whether its energy counter is read, as far as is known."""
         return self._has_counter and not self.frozen
 
-    @property
-    def gpu(self) -> Gpu:
-        """How Slurm may call it."""
-        return Gpu(
-            device=self.uuid,
-            index=self.index,
-            minor=self._minor,
-            slices=self._slices,
-            instances=dict(self._instances),
-        )
-
     def look(self, handle: Any, index: int) -> None:
         """Take a new handle, and see what may have changed: its limit and its instances.
 
@@ -84,6 +74,13 @@ class NvmlDevice:
                 self._limit_w = -(-most_mw * 3 // 2000)
         with suppress(self._nvml.NVMLError):
             self._slices, self._instances = self._divided()
+        self.gpu = Gpu(
+            device=self.uuid,
+            index=index,
+            minor=self._minor,
+            slices=self._slices,
+            instances=self._instances,
+        )
 
     def read(self, steady_ns: int) -> Reading:
         """Its counter, or its power where it has no counter or that stands still.

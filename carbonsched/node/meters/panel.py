@@ -18,6 +18,7 @@ from carbonsched.node.journal import Journal
 from carbonsched.node.meters.choice import Sources
 from carbonsched.node.meters.cray import CrayMeter
 from carbonsched.node.meters.hwmon import HwmonMeter
+from carbonsched.node.meters.limited import Limited
 from carbonsched.node.meters.meter import DomainEnergy, Gpu, Meter, Reading
 from carbonsched.node.meters.rapl import RaplMeter
 from carbonsched.node.meters.wall import CLEAN, WallBook
@@ -103,15 +104,14 @@ class Panel:
         self._look_for_meters(steady_ns)
         readings: Readings = {}
         failures: dict[str, MeterError] = {}
-        for meter in self._sources.meters():
-            try:
-                readings[meter.key] = meter.read(steady_ns)
-            except MeterError as error:
-                self._failed(meter.key, error, steady_ns)
-                failures[meter.key] = error
-            else:
-                self._failing_ns.pop(meter.key, None)
-                self._journal.over(f"meter {meter.key}", f"the {meter.key} meter can be read again")
+        meters = self._sources.meters()
+        slow = [meter for meter in meters if isinstance(meter, Limited)]
+        for meter in (one for one in meters if one not in slow):
+            self._read(meter, steady_ns, readings, failures)
+        for limited in slow:
+            limited.ask(steady_ns)  # all work at once while this thread waits
+        for meter in slow:
+            self._read(meter, steady_ns, readings, failures)
         primary = self._sources.primary()
         if primary is not None and primary.key in failures:
             self._forget_if_gone(primary.key, steady_ns)
@@ -121,6 +121,22 @@ class Panel:
             gone = MeterError("the node has no meter any more and no power class is declared")
             raise next(iter(failures.values()), gone)
         return readings
+
+    def _read(
+        self,
+        meter: Meter,
+        steady_ns: int,
+        readings: Readings,
+        failures: dict[str, MeterError],
+    ) -> None:
+        try:
+            readings[meter.key] = meter.read(steady_ns)
+        except MeterError as error:
+            self._failed(meter.key, error, steady_ns)
+            failures[meter.key] = error
+        else:
+            self._failing_ns.pop(meter.key, None)
+            self._journal.over(f"meter {meter.key}", f"the {meter.key} meter can be read again")
 
     def merge(self, before: Readings, after: Readings) -> Readings:
         """What to keep as the last readings: devices that were not read keep their earlier ones."""
@@ -148,8 +164,9 @@ class Panel:
             modelled = self._modelled_gpus(length_ns, busy_ns)
         else:
             parts += gpus
-        energies = self._with_wall(told, parts, modelled, (length_ns, busy_ns))
-        self._note_walls(dict(self._readings_of_walls(told)), before, after, parts)
+        walls = self._readings_of_walls(told)
+        energies = self._with_wall(walls, parts, modelled, (length_ns, busy_ns))
+        self._note_walls(dict(walls), before, after, parts)
         if before and not any(one.domain in (Domain.CPU, Domain.NODE) for one in energies):
             return (*energies, self._unseen())
         return energies
@@ -175,7 +192,7 @@ class Panel:
 
     def _with_wall(
         self,
-        told: dict[str, tuple[DomainEnergy, ...]],
+        walls: list[tuple[str, DomainEnergy]],
         parts: list[DomainEnergy],
         modelled: Sequence[DomainEnergy],
         length_and_busy_ns: tuple[int, int],
@@ -187,7 +204,6 @@ class Panel:
         length_ns, busy_ns = length_and_busy_ns
         processors = any(one.domain is Domain.CPU for one in parts)
         domain = Domain.REST if processors else Domain.NODE
-        walls = self._readings_of_walls(told)
         for key, wall in walls:
             self._walls.judge(key, wall, parts, length_ns)
         believed = [(key, wall) for key, wall in walls if self._walls.believes(key)]

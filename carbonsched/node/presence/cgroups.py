@@ -28,6 +28,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from carbonsched.node.meters.sysfs import OpenFile
 from carbonsched.node.presence.hierarchies import Group, Hierarchy, V1Hierarchy, V2Hierarchy
 from carbonsched.node.presence.sluids import SLUID_PATTERN, Sluids
 
@@ -199,12 +200,13 @@ class NodeCpu:
 
     def __init__(self, procfs: Path) -> None:
         self._path = procfs / "stat"
+        self._open = OpenFile(str(self._path))
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
     def busy_ns(self) -> int | None:
         """Cumulative: user, nice, system, irq and softirq; ``None`` if unreadable."""
         try:
-            words = self._path.read_bytes().split(b"\n", 1)[0].split()
+            words = self._open.text().split("\n", 1)[0].split()
             user, nice, system, _idle, _wait, irq, softirq = (int(word) for word in words[1:8])
         except (OSError, ValueError):
             return None

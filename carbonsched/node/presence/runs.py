@@ -70,11 +70,11 @@ class TrackedJob:
     gpus_doubtful: bool = False
     uncounted: bool = False
     moved_ns: int | None = None
+    owner: Owner = field(init=False)
+    """The name under which it is charged."""
 
-    @property
-    def owner(self) -> Owner:
-        """The name under which it is charged."""
-        return Owner(PartKind.JOB, self.job_id, self.restarts)
+    def __post_init__(self) -> None:
+        self.owner = Owner(PartKind.JOB, self.job_id, self.restarts)
 
     @property
     def allocated(self) -> int | None:
@@ -150,7 +150,7 @@ class TrackedJob:
         }
 
 
-_FOUND = ("gpus", "unknown_gpus", "gpus_doubtful", "uncounted", "moved_ns")
+_FOUND = ("gpus", "unknown_gpus", "gpus_doubtful", "uncounted", "moved_ns", "owner")
 
 
 class Ends:

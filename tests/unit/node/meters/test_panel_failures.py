@@ -277,3 +277,25 @@ def test_modelled_gpus_tell_nothing_beyond_their_own_gap(node, sys):
     told = node.step(3601)
     assert by_domain(told) == {"cpu": 9000, "gpu": 0}
     assert qualities(told)["gpu0"] is Quality.PARTIAL
+
+
+def test_drivers_and_boards_are_asked_together_so_that_none_waits_for_another(node, sys):
+    rapl(sys, 0)
+    sys.power_meter(200)
+    node.cards = Cards({"GPU-a": 0})
+    node.start()
+    board = node.panel._sources.hwmon.meter._meter
+    asked, read_gpus, read_board = threading.Event(), node.cards.read, board.read
+
+    def read_board_and_say_so(steady_ns):
+        asked.set()
+        return read_board(steady_ns)
+
+    def read_gpus_after_the_board(steady_ns):
+        assert asked.wait(10)
+        return read_gpus(steady_ns)
+
+    node.cards.read, board.read = read_gpus_after_the_board, read_board_and_say_so
+    told = node.step()
+    assert qualities(told)["GPU-a"] is Quality.MEASURED
+    assert "nvml" not in node.panel.errors
