@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from carbonsched.cli.common import note, show_json
 from carbonsched.cli.progress import progress
 from carbonsched.errors import RequestError
 
@@ -43,6 +45,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write schedule.csv there (below a folder for each policy where there are several)",
     )
     parser.add_argument(
+        "--schedule",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="check and score this schedule as well; may be given several times",
+    )
+    parser.add_argument("--json", action="store_true", help="the scores as JSON, all digits")
+    parser.add_argument(
         "--chart", type=Path, metavar="FILE", help="write an HTML chart that needs no network"
     )
     parser.add_argument(
@@ -59,31 +69,63 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Simulate, print the table, write what was asked for."""
-    from carbonsched.planning import PlanningParameters
+    """Simulate, print the tables, write what was asked for."""
     from carbonsched.sim.files import read_scenario, scenario_folder
-    from carbonsched.sim.report import table, write_chart
-    from carbonsched.sim.score import score
 
     scenario = read_scenario(scenario_folder(arguments.scenario))
-    parameters = PlanningParameters(slot_s=arguments.slot, minimum_gain_pct=arguments.minimum_gain)
     asked = list(dict.fromkeys(arguments.policy or POLICIES))
-    schedules = {
-        name: _simulate(scenario, name, parameters) for name in dict.fromkeys((POLICIES[0], *asked))
-    }
-    immediate = schedules[POLICIES[0]]
-    clusters = ", ".join(f"{one.nodes} nodes in {one.zone}" for one in scenario.clusters)
-    print(f"{scenario.name}: {len(scenario.jobs)} jobs on {clusters}")
-    print(table([score(name, runs, immediate, scenario) for name, runs in schedules.items()]))
+    schedules = _schedules(scenario, asked, arguments)
+    _tell(scenario, schedules, arguments)
+    say = note if arguments.json else print
     try:
         if arguments.out is not None:
-            _write({name: schedules[name] for name in asked}, arguments.out)
+            for line in _write({name: schedules[name] for name in asked}, arguments.out):
+                say(line)
         if arguments.chart is not None:
-            write_chart(scenario, schedules, arguments.chart)
-            print(f"chart: {arguments.chart}")
+            _draw(scenario, schedules, arguments.chart)
+            say(f"chart: {arguments.chart}")
     except OSError as error:
         raise RequestError(f"{error.filename}: {error.strerror}; nothing more written") from None
     return 0
+
+
+def _schedules(
+    scenario: Scenario, asked: list[str], arguments: argparse.Namespace
+) -> dict[str, list[Run]]:
+    """By name, the immediate one first: those of the policies, then those of files."""
+    from carbonsched.planning import PlanningParameters
+    from carbonsched.sim.files import read_schedule
+    from carbonsched.sim.validate import fault
+
+    parameters = PlanningParameters(slot_s=arguments.slot, minimum_gain_pct=arguments.minimum_gain)
+    schedules = {
+        name: _simulate(scenario, name, parameters) for name in dict.fromkeys((POLICIES[0], *asked))
+    }
+    for path in arguments.schedule or ():
+        name = path.parent.name if path.stem == "schedule" else path.stem
+        if name in schedules:
+            raise RequestError(f"{path}: there is a schedule named {name} already; rename the file")
+        schedules[name] = read_schedule(path, scenario)
+        wrong = fault(schedules[name], scenario)
+        if wrong:
+            raise RequestError(f"{path}: void, {wrong}")
+    return schedules
+
+
+def _tell(
+    scenario: Scenario, schedules: dict[str, list[Run]], arguments: argparse.Namespace
+) -> None:
+    from carbonsched.sim.report import document, table
+    from carbonsched.sim.score import score
+
+    immediate = schedules[POLICIES[0]]
+    scores = [score(name, runs, immediate, scenario) for name, runs in schedules.items()]
+    if arguments.json:
+        show_json(document(scenario.name, scores, None))
+        return
+    clusters = ", ".join(f"{one.nodes} nodes in {one.zone}" for one in scenario.clusters)
+    print(f"{scenario.name}: {len(scenario.jobs)} jobs on {clusters}")
+    print(table(scores))
 
 
 def _simulate(scenario: Scenario, name: str, parameters: PlanningParameters) -> list[Run]:
@@ -95,14 +137,20 @@ def _simulate(scenario: Scenario, name: str, parameters: PlanningParameters) -> 
         return Simulation(scenario, policy, advance).run()
 
 
-def _write(schedules: dict[str, list[Run]], folder: Path) -> None:
+def _write(schedules: dict[str, list[Run]], folder: Path) -> Iterator[str]:
     from carbonsched.sim.files import write_schedule
 
     for name, runs in schedules.items():
         where = folder / name if len(schedules) > 1 else folder
         where.mkdir(parents=True, exist_ok=True)
         write_schedule(runs, where / "schedule.csv")
-        print(f"{name}: {where / 'schedule.csv'}")
+        yield f"{name}: {where / 'schedule.csv'}"
+
+
+def _draw(scenario: Scenario, schedules: dict[str, list[Run]], path: Path) -> None:
+    from carbonsched.sim.chart import write_chart
+
+    write_chart(scenario, schedules, path)
 
 
 def _positive(text: str) -> int:

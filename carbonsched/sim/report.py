@@ -1,25 +1,44 @@
-"""Scores as a table for a terminal, and schedules as a chart for a browser."""
+"""Scores as tables for a terminal and as a document for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from itertools import groupby
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
-from carbonsched.sim.scenario import Run, Scenario
 from carbonsched.sim.score import Score
 
-_HEAD = ("policy", "kg", "saving", "mean wait", "p95 wait", "max wait", "late", "max late")
+_Column = tuple[str, Callable[[Score], str]]
+
+_CARBON: tuple[_Column, ...] = (
+    ("policy", lambda one: one.policy),
+    ("kg", lambda one: _mass(one.kg)),
+    ("saving", lambda one: f"{100 * one.saving:.2f} %"),
+    ("capture", lambda one: "-" if one.capture is None else f"{100 * one.capture:.1f} %"),
+    ("late", lambda one: f"{one.late_pct:.2f} %"),
+    ("max late", lambda one: f"{one.max_late_h:.2f} h"),
+    ("calls", lambda one: "-" if one.calls is None else str(one.calls)),
+)
+_WAITING: tuple[_Column, ...] = (
+    ("policy", lambda one: one.policy),
+    ("mean wait", lambda one: f"{one.mean_wait_h:.2f} h"),
+    ("p95", lambda one: f"{one.p95_wait_h:.1f} h"),
+    ("max", lambda one: f"{one.max_wait_h:.1f} h"),
+    ("slowdown", lambda one: f"{one.slowdown:.1f}"),
+    ("in use", lambda one: f"{100 * one.utilisation:.1f} %"),
+    ("makespan", lambda one: f"{one.makespan_h:.0f} h"),
+)
 
 
 def table(scores: Sequence[Score]) -> str:
-    """Columns that fit 80 characters; waits in hours."""
-    rows = [_HEAD, *(_cells(one) for one in scores)]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(_HEAD))]
+    """Two tables that fit 80 characters: what was emitted, and what jobs and nodes had of it."""
+    return "\n\n".join(_lines(columns, scores) for columns in (_CARBON, _WAITING))
+
+
+def _lines(columns: Sequence[_Column], scores: Sequence[Score]) -> str:
+    rows = [[head for head, _ in columns]]
+    rows += [[cell(one) for _, cell in columns] for one in scores]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
     lines = []
     for row in rows:
         first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -27,71 +46,14 @@ def table(scores: Sequence[Score]) -> str:
     return "\n".join(lines)
 
 
-def _cells(one: Score) -> tuple[str, ...]:
-    return (
-        one.policy,
-        _mass(one.kg),
-        f"{100 * one.saving:.2f} %",
-        f"{one.mean_wait_h:.2f} h",
-        f"{one.p95_wait_h:.1f} h",
-        f"{one.max_wait_h:.1f} h",
-        f"{one.late_pct:.2f} %",
-        f"{one.max_late_h:.1f} h",
-    )
-
-
 def _mass(kg: float) -> str:
     return f"{kg:.1f}" if kg >= 10 else f"{kg:.3f}"
 
 
-def write_chart(scenario: Scenario, schedules: Mapping[str, Sequence[Run]], path: Path) -> None:
-    """One HTML file that needs no network: the grid above, nodes in use below."""
-    figure = make_subplots(
-        rows=2,
-        cols=1,
-        shared_xaxes=True,
-        subplot_titles=("Carbon intensity, g/kWh", "Nodes in use"),
-    )
-    ends = [run.end_at for runs in schedules.values() for run in runs]
-    last_at = max((scenario.end_at, *ends))
-    for zone in sorted({cluster.zone for cluster in scenario.clusters}):
-        points = [
-            point
-            for point in scenario.intensity[zone].points
-            if scenario.start_at <= point.start_at < last_at
-        ]
-        figure.add_trace(
-            go.Scatter(
-                x=_clock(point.start_at for point in points),
-                y=[point.mg_per_kwh / 1000 for point in points],
-                name=zone,
-                line_shape="hv",
-            ),
-            row=1,
-            col=1,
-        )
-    for policy, runs in schedules.items():
-        instants, nodes = _in_use(runs)
-        figure.add_trace(
-            go.Scatter(x=_clock(instants), y=nodes, name=policy, line_shape="hv"), row=2, col=1
-        )
-    figure.update_layout(title_text=f"Scenario {scenario.name} (times in UTC)", template="none")
-    figure.write_html(path, include_plotlyjs=True)
-
-
-def _clock(instants: Iterable[int]) -> list[str]:
-    return [datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") for at in instants]
-
-
-def _in_use(runs: Sequence[Run]) -> tuple[list[int], list[int]]:
-    """The nodes in use after each change."""
-    changes = sorted(
-        [(run.start_at, run.job.nodes) for run in runs]
-        + [(run.end_at, -run.job.nodes) for run in runs]
-    )
-    instants, nodes, used = [], [], 0
-    for at, group in groupby(changes, key=lambda change: change[0]):
-        used += sum(change for _, change in group)
-        instants.append(at)
-        nodes.append(used)
-    return instants, nodes
+def document(name: str, scores: Sequence[Score], bound_kg: float | None) -> dict[str, Any]:
+    """The same with all digits; what is not known is ``None``."""
+    return {
+        "scenario": name,
+        "bound_kg": bound_kg,
+        "policies": [asdict(one) for one in scores],
+    }

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 
 import pytest
 
-from carbonsched.cli import simulate
 from carbonsched.errors import RequestError
 from carbonsched.sim.engine import Simulation
 from carbonsched.sim.files import read_scenario, read_schedule, scenario_folder, write_schedule
@@ -20,13 +18,6 @@ def folder(tmp_path):
     where = tmp_path / "scenario"
     shutil.copytree(scenario_folder("example"), where)
     return where
-
-
-def command(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    simulate.configure(parser)
-    parsed = parser.parse_args(arguments)
-    return parsed.run(parsed)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -59,38 +50,6 @@ def test_a_schedule_reads_back_as_it_was_written(tmp_path):
     assert head == "job_id,cluster,start,end"
     run = runs[0]
     assert first == f"{run.job.job_id},main,{run.start_at},{run.end_at}"
-
-
-def test_the_command_prints_a_table_and_writes_schedules_and_a_chart(tmp_path, capsys):
-    status = command(
-        "example", "--out", str(tmp_path / "out"), "--chart", str(tmp_path / "chart.html")
-    )
-    assert status == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "example: 200 jobs on 48 nodes in DE"
-    assert [line.split()[0] for line in lines[1:4]] == ["policy", "immediate", "carbon"]
-    assert max(map(len, lines[:4])) <= 80
-    for policy in ("immediate", "carbon"):
-        assert len((tmp_path / "out" / policy / "schedule.csv").read_text().splitlines()) == 201
-    assert "Plotly" in (tmp_path / "chart.html").read_text()[:200_000]
-
-
-def test_one_policy_writes_its_schedule_where_it_was_asked_to(tmp_path):
-    assert command("example", "--policy", "immediate", "--out", str(tmp_path)) == 0
-    assert (tmp_path / "schedule.csv").is_file()
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RequestError, match="file"):
-        command("example", "--policy", "immediate", "--out", str(tmp_path / "file" / "below"))
-
-
-@pytest.mark.parametrize("bad", [["--slot", "0"], ["--minimum-gain", "101"], ["--policy", "x"]])
-def test_options_that_cannot_be_are_refused(bad, capsys):
-    with pytest.raises(SystemExit):
-        command("example", *bad)
-    assert "error: argument" in capsys.readouterr().err
 
 
 def test_no_such_folder_names_the_one_that_is_shipped():

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from carbonsched.cli import simulate
+from carbonsched.cli.common import Parser
+from carbonsched.errors import RequestError
+
+
+def command(*arguments: str) -> int:
+    parser = Parser(prog="carbonsched simulate")
+    simulate.configure(parser)
+    parsed = parser.parse_args(arguments)
+    return parsed.run(parsed)
+
+
+def test_the_command_prints_tables_and_writes_schedules_and_a_chart(tmp_path, capsys):
+    status = command(
+        "example", "--out", str(tmp_path / "out"), "--chart", str(tmp_path / "chart.html")
+    )
+    assert status == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "example: 200 jobs on 48 nodes in DE"
+    names = ["policy", "immediate", "carbon"]
+    assert [line.split()[0] for line in lines[1:4]] == names
+    assert [line.split()[0] for line in lines[5:8]] == names
+    assert max(map(len, lines[:8])) <= 80
+    assert lines[2].split()[1:] == ["117.5", "0.00", "%", "-", "0.00", "%", "0.00", "h", "-"]
+    for policy in ("immediate", "carbon"):
+        assert len((tmp_path / "out" / policy / "schedule.csv").read_text().splitlines()) == 201
+    assert "Plotly" in (tmp_path / "chart.html").read_text()[:200_000]
+
+
+def test_one_policy_writes_its_schedule_where_it_was_asked_to(tmp_path):
+    assert command("example", "--policy", "immediate", "--out", str(tmp_path)) == 0
+    assert (tmp_path / "schedule.csv").is_file()
+
+
+def test_json_has_all_digits_and_nothing_else_is_on_stdout(tmp_path, capsys):
+    command("example", "--policy", "immediate", "--json", "--out", str(tmp_path))
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert (told["scenario"], told["bound_kg"]) == ("example", None)
+    (row,) = told["policies"]
+    assert row["policy"] == "immediate"
+    assert row["kg"] == pytest.approx(117.511583, abs=1e-6)
+    assert (row["capture"], row["calls"]) == (None, None)
+    assert "schedule.csv" in printed.err
+
+
+def test_a_schedule_made_elsewhere_is_scored_beside(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    command("example", "--policy", "immediate", "--out", str(tmp_path / "mine"))
+    capsys.readouterr()
+    path = tmp_path / "mine" / "schedule.csv"
+    command("example", "--policy", "immediate", "--schedule", str(path))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].split() == ["mine", *lines[2].split()[1:]]
+
+
+def test_a_void_schedule_is_one_line(tmp_path):
+    command("example", "--policy", "immediate", "--out", str(tmp_path))
+    path = tmp_path / "schedule.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(RequestError, match=r"void, job e\d+: does not run"):
+        command("example", "--policy", "immediate", "--schedule", str(path))
+    path = path.rename(tmp_path / "immediate.csv")
+    with pytest.raises(RequestError, match="named immediate already"):
+        command("example", "--policy", "immediate", "--schedule", str(path))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match="file"):
+        command("example", "--policy", "immediate", "--out", str(tmp_path / "file" / "below"))
+
+
+@pytest.mark.parametrize("bad", [["--slot", "0"], ["--minimum-gain", "101"], ["--policy", "x"]])
+def test_options_that_cannot_be_are_refused(bad):
+    with pytest.raises(RequestError, match="argument"):
+        command("example", *bad)
