@@ -13,9 +13,11 @@ from carbonsched.errors import RequestError
 
 if TYPE_CHECKING:
     from carbonsched.planning import PlanningParameters
+    from carbonsched.sim.bound import Bound
     from carbonsched.sim.scenario import Run, Scenario
 
 POLICIES = ("immediate", "carbon")
+_STEPS = 1000  # of a bar whose end is not known
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +52,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="check and score this schedule as well; may be given several times",
+    )
+    parser.add_argument(
+        "--bound",
+        action="store_true",
+        help="reckon what no schedule on time can better, and each policy's share of that",
+    )
+    parser.add_argument(
+        "--bound-time",
+        type=_positive,
+        default=300,
+        metavar="S",
+        help="stop the bound after so many seconds with what is proven by then (300)",
     )
     parser.add_argument("--json", action="store_true", help="the scores as JSON, all digits")
     parser.add_argument(
@@ -115,17 +129,39 @@ def _schedules(
 def _tell(
     scenario: Scenario, schedules: dict[str, list[Run]], arguments: argparse.Namespace
 ) -> None:
-    from carbonsched.sim.report import document, table
+    from carbonsched.sim.report import bound_line, document, table
     from carbonsched.sim.score import score
 
     immediate = schedules[POLICIES[0]]
-    scores = [score(name, runs, immediate, scenario) for name, runs in schedules.items()]
+    bound = _bound(scenario, immediate, arguments.bound_time) if arguments.bound else None
+    bound_kg = bound.kg if bound else None
+    scores = [
+        score(name, runs, immediate, scenario, bound_kg=bound_kg)
+        for name, runs in schedules.items()
+    ]
     if arguments.json:
-        show_json(document(scenario.name, scores, None))
+        show_json(document(scenario.name, scores, bound))
         return
     clusters = ", ".join(f"{one.nodes} nodes in {one.zone}" for one in scenario.clusters)
     print(f"{scenario.name}: {len(scenario.jobs)} jobs on {clusters}")
+    if bound:
+        print(bound_line(bound, scores[0].kg))
     print(table(scores))
+
+
+def _bound(scenario: Scenario, immediate: list[Run], time_limit_s: int) -> Bound:
+    from carbonsched.sim.bound import lower_bound
+
+    with progress("bound", _STEPS) as advance:
+        told = 0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            steps = max(0, round(share * _STEPS) - told)
+            told += steps
+            advance(steps)
+
+        return lower_bound(scenario, immediate, time_limit_s=time_limit_s, progress=tell)
 
 
 def _simulate(scenario: Scenario, name: str, parameters: PlanningParameters) -> list[Run]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carbonsched.sim.score import Score
 
+if TYPE_CHECKING:  # it would load the solver
+    from carbonsched.sim.bound import Bound
+
+_CLOSE = 1e-4  # a gap that no figure shows
 _Column = tuple[str, Callable[[Score], str]]
 
 _CARBON: tuple[_Column, ...] = (
@@ -50,10 +54,22 @@ def _mass(kg: float) -> str:
     return f"{kg:.1f}" if kg >= 10 else f"{kg:.3f}"
 
 
-def document(name: str, scores: Sequence[Score], bound_kg: float | None) -> dict[str, Any]:
+def bound_line(bound: Bound, immediate_kg: float) -> str:
+    """What no schedule on time can better, and how much more may be proven with more time."""
+    saves = 100 * (1 - bound.kg / immediate_kg) if immediate_kg else 0.0
+    line = f"bound: {_mass(bound.kg)} kg (saves {saves:.2f} %), no schedule on time is below it"
+    if bound.gap <= _CLOSE:
+        return line
+    return (
+        f"{line};\nstopped early: with more time it could be up to {100 * bound.gap:.2g} % tighter"
+    )
+
+
+def document(name: str, scores: Sequence[Score], bound: Bound | None) -> dict[str, Any]:
     """The same with all digits; what is not known is ``None``."""
     return {
         "scenario": name,
-        "bound_kg": bound_kg,
+        "bound_kg": bound.kg if bound else None,
+        "bound_gap": bound.gap if bound else None,
         "policies": [asdict(one) for one in scores],
     }

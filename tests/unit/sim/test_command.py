@@ -7,6 +7,8 @@ import pytest
 from carbonsched.cli import simulate
 from carbonsched.cli.common import Parser
 from carbonsched.errors import RequestError
+from carbonsched.sim.bound import Bound
+from carbonsched.sim.report import bound_line
 
 
 def command(*arguments: str) -> int:
@@ -48,6 +50,26 @@ def test_json_has_all_digits_and_nothing_else_is_on_stdout(tmp_path, capsys):
     assert row["kg"] == pytest.approx(117.511583, abs=1e-6)
     assert (row["capture"], row["calls"]) == (None, None)
     assert "schedule.csv" in printed.err
+
+
+def test_the_bound_comes_with_each_policys_capture(tmp_path, capsys):
+    command("example", "--policy", "immediate", "--bound")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("bound: 91.9 kg (saves 21.78 %)")
+    assert lines[3].split()[4:6] == ["0.0", "%"]
+    assert max(map(len, lines)) <= 80
+    command("example", "--policy", "immediate", "--bound", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["bound_kg"] == pytest.approx(91.921, rel=1e-4)
+    assert told["bound_gap"] < 1e-4
+    assert told["policies"][0]["capture"] == 0
+
+
+def test_a_bound_that_was_stopped_says_what_is_not_proven():
+    line = bound_line(Bound(kg=80, programme_kg=100, seconds=1), 120)
+    assert "(saves 33.33 %)" in line
+    assert "up to 20 % tighter" in line
+    assert max(map(len, line.splitlines())) <= 80
 
 
 def test_a_schedule_made_elsewhere_is_scored_beside(tmp_path, capsys):
