@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from carbonsched.cli.common import note, show_json
 from carbonsched.cli.progress import progress
 from carbonsched.errors import RequestError
+from carbonsched.sim.peers import NAMES as PEERS
 
 if TYPE_CHECKING:
     from carbonsched.planning import PlanningParameters
@@ -29,7 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  carbonsched simulate example\n"
-        "  carbonsched simulate example --policy carbon --chart simulation.html"
+        "  carbonsched simulate example --policy carbon --chart simulation.html\n"
+        "  carbonsched simulate example --policy carbon --policy cats --bound"
     )
     parser.add_argument(
         "scenario", metavar="SCENARIO", help="scenario folder, or 'example' for the shipped one"
@@ -37,8 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy",
         action="append",
-        choices=POLICIES,
-        help="policy to simulate; may be given several times (default: all)",
+        choices=(*POLICIES, *PEERS),
+        help=f"policy to simulate; may be given several times (default: {' and '.join(POLICIES)})",
     )
     parser.add_argument(
         "--out",
@@ -166,9 +168,11 @@ def _bound(scenario: Scenario, immediate: list[Run], time_limit_s: int) -> Bound
 
 def _simulate(scenario: Scenario, name: str, parameters: PlanningParameters) -> list[Run]:
     from carbonsched.sim.engine import Simulation
+    from carbonsched.sim.peers.policy import PeerPolicy
     from carbonsched.sim.policies import make_policy
 
-    policy = make_policy(name, scenario, parameters)
+    peer = name in PEERS
+    policy = PeerPolicy(name, scenario) if peer else make_policy(name, scenario, parameters)
     with progress(name, len(scenario.jobs)) as advance:
         return Simulation(scenario, policy, advance).run()
 

@@ -12,7 +12,7 @@ import numpy as np
 from carbonsched.sim.bound_columns import Choices, Column, Slots
 from carbonsched.sim.bound_master import Master
 from carbonsched.sim.scenario import Run, Scenario
-from carbonsched.sim.score import first_starts, latest_start
+from carbonsched.sim.score import LATE_GRACE_S, first_starts, latest_start
 from carbonsched.sim.segments import by_job
 
 SLOT_S = 3600
@@ -107,7 +107,10 @@ def _share_done(gap: float) -> float:
 
 def _slots(scenario: Scenario, starts: Mapping[str, int], slot_s: int) -> Slots:
     first_at = min(job.submit_at for job in scenario.jobs)
-    last_at = max(latest_start(job, starts[job.job_id]) + job.runtime_s for job in scenario.jobs)
+    last_at = max(
+        latest_start(job, starts[job.job_id]) + LATE_GRACE_S + job.runtime_s
+        for job in scenario.jobs
+    )
     return Slots(first_at, last_at, slot_s)
 
 

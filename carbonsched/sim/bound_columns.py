@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carbonsched.sim.scenario import Scenario, SimCluster, SimJob
-from carbonsched.sim.score import latest_start
+from carbonsched.sim.score import LATE_GRACE_S, latest_start
 from carbonsched.units import J_PER_KWH, MG_PER_G
 
 Floats = npt.NDArray[np.float64]
@@ -101,7 +101,7 @@ class Choices:
         rigid: list[_Window] = []
         free: list[_Window] = []
         for index, job in enumerate(scenario.jobs):
-            last_at = latest_start(job, immediate[job.job_id])
+            last_at = latest_start(job, immediate[job.job_id]) + LATE_GRACE_S
             for place, cluster in enumerate(scenario.clusters):
                 if cluster.nodes < job.nodes:
                     continue

@@ -66,12 +66,13 @@ def first_starts(runs: Sequence[Run]) -> dict[str, int]:
 
 
 def latest_start(job: SimJob, immediate_at: int) -> int:
-    """The last start that is not late; ``immediate_at`` is when it started under ``immediate``.
+    """The last start that is on time; ``immediate_at`` is when it started under ``immediate``.
 
     A full cluster is no fault of the policy's, hence the start that no deferral would have bettered
-    counts where it is later than submission and allowed delay.
+    counts where it is later than submission and allowed delay. A job is late by more than
+    ``LATE_GRACE_S`` after it.
     """
-    return max(job.submit_at + job.max_delay_s, immediate_at) + LATE_GRACE_S
+    return max(job.submit_at + job.max_delay_s, immediate_at)
 
 
 def score(
@@ -94,8 +95,8 @@ def score(
     for job_id, parts in by_job(runs).items():
         job, end_at = parts[0].job, parts[-1].end_at
         waits.append((end_at - job.runtime_s - job.submit_at) / 3600)
-        limit_at = latest_start(job, could[job_id])
-        lates.append(max(0, end_at - job.runtime_s - limit_at))
+        late_s = end_at - job.runtime_s - latest_start(job, could[job_id])
+        lates.append(late_s if late_s > LATE_GRACE_S else 0)
         slowdowns.append(max(1.0, (end_at - job.submit_at) / max(job.runtime_s, _SHORT_S)))
     ordered = sorted(waits)
     span_s = max(run.end_at for run in runs) - min(job.submit_at for job in scenario.jobs)

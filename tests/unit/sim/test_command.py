@@ -52,6 +52,14 @@ def test_json_has_all_digits_and_nothing_else_is_on_stdout(tmp_path, capsys):
     assert "schedule.csv" in printed.err
 
 
+def test_peers_are_simulated_when_they_are_asked_for(capsys):
+    command("example", "--policy", "cats", "--policy", "wait-awhile")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:5]] == ["immediate", "cats", "wait-awhile"]
+    assert max(map(len, lines)) <= 80
+    assert lines[3].split()[2] != lines[4].split()[2] != "0.00"
+
+
 def test_the_bound_comes_with_each_policys_capture(tmp_path, capsys):
     command("example", "--policy", "immediate", "--bound")
     lines = capsys.readouterr().out.splitlines()

@@ -132,7 +132,7 @@ def test_late_is_beyond_delay_and_immediate_start_by_more_than_a_minute(job, pla
         return made.late_pct, made.max_late_h
 
     assert late(HOUR + 60, at_once) == (0, 0)
-    assert late(HOUR + 61, at_once) == (100, 1 / HOUR)
+    assert late(HOUR + 61, at_once) == (100, 61 / HOUR)
     assert late(3 * HOUR + 60, segments(one, main, (3, 4))) == (0, 0)
 
 
