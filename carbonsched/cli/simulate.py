@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from carbonsched.cli.common import note, show_json
 from carbonsched.cli.progress import progress
+from carbonsched.cli.simulate_trace import add_trace_options, from_trace
 from carbonsched.errors import RequestError
 from carbonsched.sim.peers import NAMES as PEERS
 
@@ -31,10 +32,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  carbonsched simulate example\n"
         "  carbonsched simulate example --policy carbon --chart simulation.html\n"
-        "  carbonsched simulate example --policy carbon --policy cats --bound"
+        "  carbonsched simulate example --policy carbon --policy cats --bound\n"
+        "  carbonsched simulate --trace jobs.txt --nodes 64 --zone DE \\\n"
+        "      --intensity actual.csv --forecasts forecasts.csv"
     )
     parser.add_argument(
-        "scenario", metavar="SCENARIO", help="scenario folder, or 'example' for the shipped one"
+        "scenario",
+        metavar="SCENARIO",
+        nargs="?",
+        help="scenario folder, or 'example' for the shipped one",
     )
     parser.add_argument(
         "--policy",
@@ -81,14 +87,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PCT",
         help="least saving worth a deferral, per cent (5)",
     )
+    add_trace_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate, print the tables, write what was asked for."""
-    from carbonsched.sim.files import read_scenario, scenario_folder
-
-    scenario = read_scenario(scenario_folder(arguments.scenario))
+    scenario = _scenario(arguments)
     asked = list(dict.fromkeys(arguments.policy or POLICIES))
     schedules = _schedules(scenario, asked, arguments)
     _tell(scenario, schedules, arguments)
@@ -103,6 +108,16 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise RequestError(f"{error.filename}: {error.strerror}; nothing more written") from None
     return 0
+
+
+def _scenario(arguments: argparse.Namespace) -> Scenario:
+    from carbonsched.sim.files import read_scenario, scenario_folder
+
+    if (arguments.scenario is None) == (arguments.trace is None):
+        raise RequestError("give a SCENARIO, such as 'example', or --trace FILE")
+    if arguments.trace is None:
+        return read_scenario(scenario_folder(arguments.scenario))
+    return from_trace(arguments)
 
 
 def _schedules(
