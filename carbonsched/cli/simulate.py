@@ -75,7 +75,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="the scores as JSON, all digits")
     parser.add_argument(
-        "--chart", type=Path, metavar="FILE", help="write an HTML chart that needs no network"
+        "--chart",
+        type=_chart,
+        metavar="FILE",
+        help="write a picture (.svg), or a chart to look around in (.html); needs no network",
     )
     parser.add_argument(
         "--slot", type=_positive, default=900, metavar="S", help="planning slot, seconds (900)"
@@ -203,9 +206,20 @@ def _write(schedules: dict[str, list[Run]], folder: Path) -> Iterator[str]:
 
 
 def _draw(scenario: Scenario, schedules: dict[str, list[Run]], path: Path) -> None:
-    from carbonsched.sim.chart import write_chart
+    if path.suffix == ".svg":
+        from carbonsched.sim.chart_svg import write_picture
 
-    write_chart(scenario, schedules, path)
+        write_picture(scenario, schedules, path)
+    else:
+        from carbonsched.sim.chart import write_chart
+
+        write_chart(scenario, schedules, path)
+
+
+def _chart(text: str) -> Path:
+    if Path(text).suffix not in {".svg", ".html"}:
+        raise argparse.ArgumentTypeError("must end in .svg or .html")
+    return Path(text)
 
 
 def _positive(text: str) -> int:
