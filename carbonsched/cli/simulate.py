@@ -136,7 +136,8 @@ def _schedules(
         name: _simulate(scenario, name, parameters) for name in dict.fromkeys((POLICIES[0], *asked))
     }
     for path in arguments.schedule or ():
-        name = path.parent.name if path.stem == "schedule" else path.stem
+        name = path.resolve().parent.name if path.stem == "schedule" else path.stem
+        name = path.name if name in schedules else name
         if name in schedules:
             raise RequestError(f"{path}: there is a schedule named {name} already; rename the file")
         schedules[name] = read_schedule(path, scenario)

@@ -127,10 +127,11 @@ def _jobs(path: Path) -> tuple[SimJob, ...]:
     for row in table.to_dict("records"):
         row["checkpointable"] = row["checkpointable"] == 1
         job = SimJob(**{str(name): value for name, value in row.items()})
-        if not (job.nodes >= 1 and 1 <= job.runtime_s <= job.requested_s and job.max_delay_s >= 0):
+        least = min(job.max_delay_s, job.power_w, job.checkpoint_s)
+        if not (job.nodes >= 1 and 1 <= job.runtime_s <= job.requested_s and least >= 0):
             raise RequestError(
                 f"{path}: job {job.job_id} needs a node, a run time from 1 s to what it requested,"
-                " and a delay that is not negative"
+                " and no negative delay, power or checkpoint"
             )
         jobs.append(job)
     jobs.sort(key=lambda one: one.submit_at)
@@ -180,6 +181,8 @@ def _check(scenario: Scenario, folder: Path) -> None:
     """What no part alone can tell."""
     if not scenario.clusters or not scenario.jobs:
         raise RequestError(f"{folder}: a scenario has at least one cluster and one job")
+    if len({cluster.name for cluster in scenario.clusters}) != len(scenario.clusters):
+        raise RequestError(f"{folder / 'scenario.yaml'}: two clusters have one name")
     for cluster in scenario.clusters:
         if cluster.zone not in scenario.intensity:
             raise RequestError(f"{folder / 'intensity.csv'}: nothing about zone {cluster.zone}")

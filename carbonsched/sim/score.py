@@ -53,7 +53,8 @@ def emitted_mg(runs: Sequence[Run], scenario: Scenario) -> Fraction:
         mean = scenario.intensity[run.cluster.zone].mean(run.start_at, run.end_at)
         if mean is None:
             raise RequestError(
-                f"job {run.job.job_id} runs past the intensity data of {run.cluster.zone}"
+                f"job {run.job.job_id} runs past the intensity data of {run.cluster.zone}; give"
+                " more of it, or fewer jobs"
             )
         watts = run.job.nodes * run.job.power_w
         total += Fraction(watts * (run.end_at - run.start_at), J_PER_KWH) * mean

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ import pandas as pd
 
 from carbonsched.cluster.values import limit_s
 from carbonsched.errors import RequestError
+
+_LAST_AT = 2**33  # in the year 2242; milliseconds are later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,16 @@ def read_trace(path: Path, time_zone: tzinfo = UTC) -> list[TraceJob]:
             found = list(_table_jobs(path, time_zone))
     except OSError as error:
         raise RequestError(f"{path}: {error.strerror or error}; give a readable trace") from None
+    except (EOFError, zlib.error, csv.Error) as error:
+        raise RequestError(f"{path}: torn or no text: {error}; give a readable trace") from None
     if not found:
         raise RequestError(f"{path}: no job in it ever ran")
+    for job in found:
+        if not 0 <= job.submit_at < _LAST_AT:
+            raise RequestError(
+                f"{path}: job {job.job_id} was submitted at {job.submit_at}; times are ISO 8601 or"
+                " seconds since 1970"
+            )
     return _told_apart(sorted(found, key=lambda job: job.submit_at))
 
 

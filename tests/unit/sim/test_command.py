@@ -97,9 +97,16 @@ def test_a_void_schedule_is_one_line(tmp_path):
     path.write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(RequestError, match=r"void, job e\d+: does not run"):
         command("example", "--policy", "immediate", "--schedule", str(path))
-    path = path.rename(tmp_path / "immediate.csv")
-    with pytest.raises(RequestError, match="named immediate already"):
-        command("example", "--policy", "immediate", "--schedule", str(path))
+
+
+def test_schedules_of_one_name_are_told_apart_by_their_files(tmp_path, capsys):
+    command("example", "--policy", "immediate", "--out", str(tmp_path))
+    path = str((tmp_path / "schedule.csv").rename(tmp_path / "immediate.csv"))
+    capsys.readouterr()
+    command("example", "--policy", "immediate", "--schedule", path)
+    assert capsys.readouterr().out.splitlines()[3].split()[:2] == ["immediate.csv", "117.5"]
+    with pytest.raises(RequestError, match=r"named immediate\.csv already"):
+        command("example", "--policy", "immediate", "--schedule", path, "--schedule", path)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

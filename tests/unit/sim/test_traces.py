@@ -133,6 +133,8 @@ def test_tables_of_public_traces(tmp_path, columns, expected):
         ("a.txt", "JobID|Submit|NNodes|Elapsed\n1|2|3|1:00|x\n", "line 2 has not the fields"),
         ("a.txt", "JobID|Submit|NNodes|Elapsed\n1|2|3\n", "line 2 has not the fields"),
         ("a.parquet", "PAR1 and no more", "not Parquet"),
+        ("a.csv", "Submit,Elapsed,NNodes\n1632124800000,1:00,1\n", "seconds since 1970"),
+        ("a.csv", "Submit,Elapsed,NNodes\n" + "9" * 200_000 + ",1:00,1\n", "torn or no text"),
         ("a.swf.gz", None, "readable trace"),
         ("none.swf", None, "No such file"),
     ],
@@ -147,6 +149,13 @@ def test_a_fault_in_a_trace_is_one_line(tmp_path, name, text, says):
         read_trace(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_torn_archive_is_one_line(tmp_path):
+    path = written(tmp_path, "a.swf.gz", SWF)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(RequestError, match="torn or no text"):
+        read_trace(path)
 
 
 @pytest.fixture
