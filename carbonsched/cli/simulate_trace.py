@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -61,7 +61,7 @@ def add_trace_options(parser: argparse.ArgumentParser) -> None:
         type=_time_zone,
         default=UTC,
         metavar="NAME",
-        help="of the trace's times, such as Europe/Berlin (UTC)",
+        help="of the trace's times and days, such as Europe/Berlin (UTC)",
     )
 
 
@@ -81,11 +81,12 @@ def from_trace(arguments: argparse.Namespace) -> Scenario:
         nodes=arguments.nodes,
         zone=arguments.zone,
         basis=arguments.basis,
-        start_at=arguments.start,
+        start=arguments.start,
         days=arguments.days,
         max_delay_s=round(3600 * arguments.max_delay),
         power_w=arguments.power,
         cpus_per_node=arguments.cpus_per_node,
+        time_zone=arguments.time_zone,
     )
     trace = read_trace(arguments.trace, arguments.time_zone)
     grid = read_grid(arguments.intensity, arguments.forecasts, options)
@@ -109,9 +110,9 @@ def _hours(text: str) -> float:
     return value
 
 
-def _date(text: str) -> int:
+def _date(text: str) -> date:
     try:
-        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
+        return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError("must be a date such as 2021-09-13") from None
 

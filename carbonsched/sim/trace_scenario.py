@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,18 +28,19 @@ _UNKNOWN_REQUEST = 2  # times the run time
 class TraceOptions:
     """What a trace does not say.
 
-    ``start_at`` moves the trace by whole days, so that its first day is that one. A job that tells
-    processors only has as many nodes as hold them at ``cpus_per_node``.
+    ``start`` moves the trace so that its first day is that one, days being those of ``time_zone``.
+    A job that tells processors only has as many nodes as hold them at ``cpus_per_node``.
     """
 
     nodes: int
     zone: str
     basis: str | None = None
-    start_at: int | None = None
+    start: date | None = None
     days: int | None = None
     max_delay_s: int = _DAY_S
     power_w: int = 300
     cpus_per_node: int = 1
+    time_zone: tzinfo = UTC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +109,8 @@ def build(
     _check_cover(jobs, grid.actual)
     scenario = Scenario(
         name=name,
-        start_at=_midnight(jobs[0].submit_at),
-        end_at=_midnight(jobs[-1].submit_at) + _DAY_S,
+        start_at=_midnight(jobs[0].submit_at, options.time_zone),
+        end_at=_midnight(jobs[-1].submit_at, options.time_zone) + _DAY_S,
         clusters=(SimCluster(name="main", zone=options.zone, nodes=options.nodes),),
         jobs=tuple(jobs),
         intensity={options.zone: grid.actual},
@@ -121,15 +122,18 @@ def build(
 
 
 def _jobs(trace: Sequence[TraceJob], options: TraceOptions) -> tuple[list[SimJob], list[str]]:
-    first_at = _midnight(trace[0].submit_at)
-    moved_s = 0 if options.start_at is None else _midnight(options.start_at) - first_at
+    first_at = _midnight(trace[0].submit_at, options.time_zone)
+    moved_s = 0
+    if options.start is not None:
+        wanted = datetime.combine(options.start, time(), options.time_zone)
+        moved_s = int(wanted.timestamp()) - first_at
     until_at = math.inf if options.days is None else first_at + options.days * _DAY_S
     chosen = [job for job in trace if job.submit_at < until_at]
     jobs = [_job(job, moved_s, options) for job in chosen]
     fitting = [job for job in jobs if job.nodes <= options.nodes]
     if not fitting:
         raise RequestError(
-            f"every job is wider than {options.nodes} nodes; --nodes or --cpus-per-node"
+            f"every job is wider than {options.nodes} nodes; give more --nodes, or --cpus-per-node"
         )
     notes = []
     if len(fitting) < len(jobs):
@@ -160,8 +164,9 @@ def _job(job: TraceJob, moved_s: int, options: TraceOptions) -> SimJob:
     )
 
 
-def _midnight(at: int) -> int:
-    return at // _DAY_S * _DAY_S
+def _midnight(at: int, zone: tzinfo) -> int:
+    day = datetime.fromtimestamp(at, zone).date()
+    return int(datetime.combine(day, time(), zone).timestamp())
 
 
 def _check_cover(jobs: Sequence[SimJob], actual: StepSeries) -> None:

@@ -214,6 +214,10 @@ def test_a_trace_can_be_moved_and_cut(tmp_path, grid, capsys):
     first = (tmp_path / "schedule.csv").read_text().splitlines()[1]
     begun = seconds("2021-09-21 01:46:40")  # the hour of the trace
     assert first == f"1,main,{begun},{begun + 3600}"
+    zone = ["--time-zone", "America/Los_Angeles"]  # 18:46:40 of the day before
+    command(*fixed, "--start", "2021-09-21", "--days", "1", "--out", str(tmp_path), *zone)
+    first = (tmp_path / "schedule.csv").read_text().splitlines()[1]
+    assert first.split(",")[2] == str(seconds("2021-09-22 01:46:40"))
 
 
 def test_what_is_missing_or_ambiguous_is_one_line(tmp_path, grid):
