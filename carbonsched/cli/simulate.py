@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from carbonsched.sim.scenario import Run, Scenario
 
 POLICIES = ("immediate", "carbon")
+PRICED = "priced"
 _STEPS = 1000  # of a bar whose end is not known
 
 
@@ -45,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy",
         action="append",
-        choices=(*POLICIES, *PEERS),
+        choices=(*POLICIES, PRICED, *PEERS),
         help=f"policy to simulate; may be given several times (default: {' and '.join(POLICIES)})",
     )
     parser.add_argument(

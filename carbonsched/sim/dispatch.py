@@ -10,7 +10,7 @@ from carbonsched.sim.scenario import Run, SimCluster, SimJob
 
 @dataclass(order=True, slots=True)
 class _Queued:
-    eligible_at: int
+    submit_at: int
     order: int
     job: SimJob = field(compare=False)
 
@@ -40,9 +40,9 @@ class Dispatcher:
         jobs = [run.job for run in self.running.values()] + self.queued
         return sum(job.nodes * job.requested_s for job in jobs)
 
-    def enqueue(self, job: SimJob, eligible_at: int, order: int) -> None:
+    def enqueue(self, job: SimJob, order: int) -> None:
         """A job may run from now on; ``order`` breaks ties between equal times."""
-        insort(self._queue, _Queued(eligible_at, order, job))
+        insort(self._queue, _Queued(job.submit_at, order, job))
 
     def finish(self, job_id: str) -> Run:
         """A job has ended; its nodes are free."""

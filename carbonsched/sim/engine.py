@@ -155,7 +155,7 @@ class Simulation:
         self._waiting[job.job_id] = Waiting(
             job=job, cluster=one.cluster, planned_start_at=now, queued=True
         )
-        self._dispatchers[one.cluster.name].enqueue(job, now, self._order[job.job_id])
+        self._dispatchers[one.cluster.name].enqueue(job, self._order[job.job_id])
 
     def _dispatch(self, now: int) -> None:
         for dispatcher in self._dispatchers.values():

@@ -20,6 +20,7 @@ from carbonsched.planning import (
 )
 from carbonsched.prediction import PastRun, PowerRange, choose, from_history, from_limits
 from carbonsched.sim.engine import Policy, Waiting
+from carbonsched.sim.priced import PricedPolicy
 from carbonsched.sim.scenario import Run, Scenario, SimJob
 from carbonsched.units import PPM
 
@@ -157,4 +158,7 @@ class CarbonPolicy:
 
 def make_policy(name: str, scenario: Scenario, parameters: PlanningParameters) -> Policy:
     """The policy of that name."""
-    return ImmediatePolicy() if name == "immediate" else CarbonPolicy(scenario, parameters)
+    if name == "immediate":
+        return ImmediatePolicy()
+    kind = PricedPolicy if name == "priced" else CarbonPolicy
+    return kind(scenario, parameters)
