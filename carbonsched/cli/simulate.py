@@ -47,7 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--policy",
         action="append",
         choices=(*POLICIES, PRICED, *PEERS),
-        help=f"policy to simulate; may be given several times (default: {' and '.join(POLICIES)})",
+        metavar="NAME",
+        help=f"{', '.join((*POLICIES, PRICED, *PEERS))}; may be given several times"
+        f" (default: {' and '.join(POLICIES)})",
     )
     parser.add_argument(
         "--out",
