@@ -190,11 +190,9 @@ def _bound(scenario: Scenario, immediate: list[Run], time_limit_s: int) -> Bound
 
 def _simulate(scenario: Scenario, name: str, parameters: PlanningParameters) -> list[Run]:
     from carbonsched.sim.engine import Simulation
-    from carbonsched.sim.peers.policy import PeerPolicy
     from carbonsched.sim.policies import make_policy
 
-    peer = name in PEERS
-    policy = PeerPolicy(name, scenario) if peer else make_policy(name, scenario, parameters)
+    policy = make_policy(name, scenario, parameters)
     with progress(name, len(scenario.jobs)) as advance:
         return Simulation(scenario, policy, advance).run()
 

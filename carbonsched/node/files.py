@@ -15,7 +15,11 @@ def write_atomically(path: Path, text: str, *, durable: bool) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        _write(temporary, text.encode(), durable=durable)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError:
         with suppress(OSError):
@@ -23,19 +27,6 @@ def write_atomically(path: Path, text: str, *, durable: bool) -> None:
         raise
     if durable:
         _sync_directory(path.parent)
-
-
-def _write(path: Path, raw: bytes, *, durable: bool) -> None:
-    """By the descriptor alone: the agent does this once a second for as long as the node is up."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    try:
-        left = memoryview(raw)
-        while left:
-            left = left[os.write(descriptor, left) :]
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sync_directory(path: Path) -> None:

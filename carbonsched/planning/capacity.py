@@ -39,16 +39,20 @@ class Room:
         first = start_at // self._slot_s - self._base
         self._free[first : self._end(start_at + duration_s)] -= cpus
 
-    def take_first_fit(self, start_at: int, duration_s: int, cpus: int) -> None:
+    def take_first_fit(self, start_at: int, duration_s: int, cpus: int) -> int | None:
         """Count a job where the queue will let it in: the first slot with room from its start.
 
-        A job that fits nowhere is not counted; it will not run in the time looked at.
+        Returns that start. A job that fits nowhere is not counted, and has none: it will not run in
+        the time looked at.
         """
         slots = np.arange(start_at // self._slot_s - self._base, len(self._free), dtype=np.int64)
         starts = np.maximum((slots + self._base) * self._slot_s, start_at)
         fitting = np.flatnonzero(self.fits(starts, duration_s, cpus))
-        if fitting.size:
-            self.take(int(starts[fitting[0]]), duration_s, cpus)
+        if not fitting.size:
+            return None
+        first_at = int(starts[fitting[0]])
+        self.take(first_at, duration_s, cpus)
+        return first_at
 
     def _end(self, at: int) -> int:
         return -(-at // self._slot_s) - self._base

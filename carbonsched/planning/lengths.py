@@ -45,6 +45,11 @@ class Lengths:
         whole: Floats = row / row.sum()
         return whole
 
+    def per_slot(self, rows: Floats) -> Floats:
+        """Rows (or one) by which integrals over runs become means over all their slots."""
+        shares: Floats = rows / (rows @ self.slots)[..., None]
+        return shares
+
     def windows(self, rates: Floats) -> Floats:
         """Integral of a rate by slot, known for ``reach`` slots, over ``[start, start + length)``.
 

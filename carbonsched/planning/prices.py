@@ -65,7 +65,7 @@ def clearing_prices(
     finite = demand.cost[np.isfinite(demand.cost)]
     spread = float(np.ptp(finite)) or 1.0
     size = max(1.0, float(free.max()))
-    by_node_slot = demand.lengths / (demand.lengths @ lengths.slots)[:, None]
+    by_node_slot = lengths.per_slot(demand.lengths)
     mean = np.zeros(lengths.horizon)
     settling = rounds // 2
     for number in range(rounds):

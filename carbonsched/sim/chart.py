@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from carbonsched.sim.scenario import Run, Scenario
+from carbonsched.sim.usage import nodes_in_use
 
 
 def write_chart(scenario: Scenario, schedules: Mapping[str, Sequence[Run]], path: Path) -> None:
@@ -40,9 +40,16 @@ def write_chart(scenario: Scenario, schedules: Mapping[str, Sequence[Run]], path
             col=1,
         )
     for policy, runs in schedules.items():
-        instants, nodes = _in_use(runs)
+        in_use = list(nodes_in_use(runs))
         figure.add_trace(
-            go.Scatter(x=_clock(instants), y=nodes, name=policy, line_shape="hv"), row=2, col=1
+            go.Scatter(
+                x=_clock(at for at, _ in in_use),
+                y=[nodes for _, nodes in in_use],
+                name=policy,
+                line_shape="hv",
+            ),
+            row=2,
+            col=1,
         )
     figure.update_layout(title_text=f"Scenario {scenario.name} (times in UTC)", template="none")
     figure.write_html(path, include_plotlyjs=True)
@@ -50,17 +57,3 @@ def write_chart(scenario: Scenario, schedules: Mapping[str, Sequence[Run]], path
 
 def _clock(instants: Iterable[int]) -> list[str]:
     return [datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") for at in instants]
-
-
-def _in_use(runs: Sequence[Run]) -> tuple[list[int], list[int]]:
-    """The nodes in use after each change."""
-    changes = sorted(
-        [(run.start_at, run.job.nodes) for run in runs]
-        + [(run.end_at, -run.job.nodes) for run in runs]
-    )
-    instants, nodes, used = [], [], 0
-    for at, group in groupby(changes, key=lambda change: change[0]):
-        used += sum(change for _, change in group)
-        instants.append(at)
-        nodes.append(used)
-    return instants, nodes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,12 +41,12 @@ class Outlook:
 
     def carbon(self, row: Floats, power_w: float) -> Floats:
         """What a node of a job emits, by slot of start."""
-        cost: Floats = power_w * ((row / (row @ self.lengths.slots)) @ self.intensity)
-        return cost
+        return _carbon(self.lengths, self.intensity, row, power_w)
 
-    def cost(self, row: Floats, power_w: float) -> Floats:
-        """The same with the prices of the nodes that it holds."""
-        return self.carbon(row, power_w) + (row / (row @ self.lengths.slots)) @ self.paid
+    def worth(self, row: Floats) -> Floats:
+        """What a node that it holds is worth, by slot of start."""
+        prices: Floats = self.lengths.per_slot(row) @ self.paid
+        return prices
 
     def shifted(self, now: int) -> Floats:
         """The prices as of later, to begin with then."""
@@ -72,20 +72,12 @@ def look_ahead(
     if ahead.end_at - now < lengths.slot_s:
         return None
     intensity = lengths.windows(_rates(lengths, now, ahead))
-    free_of_charge = np.zeros(lengths.horizon)
-    bare = Outlook(
-        lengths=lengths,
-        made_at=now,
-        intensity=intensity,
-        price=free_of_charge,
-        paid=paid(lengths, free_of_charge),
-    )
     slots = np.arange(lengths.horizon)
     cost = np.array(
         [
             np.where(
                 (slots >= one.first) & (slots <= one.last),
-                bare.carbon(one.row, one.power_w),
+                _carbon(lengths, intensity, one.row, one.power_w),
                 np.inf,
             )
             for one in asks
@@ -97,7 +89,18 @@ def look_ahead(
         cost=cost,
     )
     price = clearing_prices(lengths, demand, free, before)
-    return replace(bare, price=price, paid=paid(lengths, price))
+    return Outlook(
+        lengths=lengths,
+        made_at=now,
+        intensity=intensity,
+        price=price,
+        paid=paid(lengths, price),
+    )
+
+
+def _carbon(lengths: Lengths, intensity: Floats, row: Floats, power_w: float) -> Floats:
+    cost: Floats = power_w * (lengths.per_slot(row) @ intensity)
+    return cost
 
 
 def _rates(lengths: Lengths, now: int, ahead: Cumulative) -> Floats:

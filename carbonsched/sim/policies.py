@@ -20,6 +20,8 @@ from carbonsched.planning import (
 )
 from carbonsched.prediction import PastRun, PowerRange, choose, from_history, from_limits
 from carbonsched.sim.engine import Policy, Waiting
+from carbonsched.sim.peers import NAMES as PEERS
+from carbonsched.sim.peers.policy import PeerPolicy
 from carbonsched.sim.priced import PricedPolicy
 from carbonsched.sim.scenario import Run, Scenario, SimJob
 from carbonsched.units import PPM
@@ -160,5 +162,7 @@ def make_policy(name: str, scenario: Scenario, parameters: PlanningParameters) -
     """The policy of that name."""
     if name == "immediate":
         return ImmediatePolicy()
+    if name in PEERS:
+        return PeerPolicy(name, scenario)
     kind = PricedPolicy if name == "priced" else CarbonPolicy
     return kind(scenario, parameters)

@@ -185,12 +185,8 @@ class PricedPolicy:
         pressed: dict[str, SimJob] = {}
         for one in sorted(waiting, key=lambda one: (not one.queued, _latest(one.job))):
             job = one.job
-            length_s = self._length_s(job, _CAREFUL)
-            starts = self._starts(now, now + _HORIZON * _SLOT_S)
-            fitting = np.flatnonzero(room.fits(starts, length_s, job.nodes))
-            start_at = int(starts[fitting[0]]) if fitting.size else now + _HORIZON * _SLOT_S
-            if fitting.size:
-                room.take(start_at, length_s, job.nodes)
+            found_at = room.take_first_fit(now, self._length_s(job, _CAREFUL), job.nodes)
+            start_at = now + _HORIZON * _SLOT_S if found_at is None else found_at
             if one.queued or start_at > _latest(job) - _SPARE_S:
                 pressed[job.job_id] = job
         return pressed
@@ -201,14 +197,14 @@ class PricedPolicy:
         starts = self._starts(now, _latest(job) - _SPARE_S)
         row = self._row(self._spread(job))
         slots = (starts - outlook.made_at) / _SLOT_S
-        cost = np.interp(slots, np.arange(_HORIZON), outlook.cost(row, job.power_w))
+        carbon = outlook.carbon(row, job.power_w)
+        cost = np.interp(slots, np.arange(_HORIZON), carbon + outlook.worth(row))
         fitting = room.fits(starts, length_s, job.nodes)
         if not fitting.any():
             room.take_first_fit(now, length_s, job.nodes)
             return int(starts[-1])
         best = int(np.where(fitting, cost, np.inf).argmin())
-        carbon_now = float(outlook.carbon(row, job.power_w)[0])
-        if fitting[0] and cost[0] - cost[best] <= self._least_gain * carbon_now:
+        if fitting[0] and cost[0] - cost[best] <= self._least_gain * carbon[0]:
             best = 0
         room.take(int(starts[best]), length_s, job.nodes)
         return int(starts[best])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from carbonsched.sim.scenario import Run, Scenario, SimJob
 from carbonsched.sim.segments import by_job
+from carbonsched.sim.usage import nodes_in_use
 
 
 def fault(runs: Sequence[Run], scenario: Scenario) -> str | None:
@@ -66,13 +67,7 @@ def _unknown_intensity(runs: Sequence[Run], scenario: Scenario) -> str | None:
 def _overfull(runs: Sequence[Run], scenario: Scenario) -> str | None:
     for cluster in scenario.clusters:
         here = [run for run in runs if run.cluster == cluster]
-        changes = sorted(
-            [(run.start_at, run.job.nodes) for run in here]
-            + [(run.end_at, -run.job.nodes) for run in here]
-        )
-        used = 0
-        for at, group in groupby(changes, key=lambda change: change[0]):
-            used += sum(change for _, change in group)
+        for at, used in nodes_in_use(here):
             if used > cluster.nodes:
                 return f"{cluster.name}: {used} of {cluster.nodes} nodes in use at {at}"
     return None

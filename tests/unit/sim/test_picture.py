@@ -19,13 +19,13 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def texts(path) -> list[str]:
-    return [one.text or "" for one in ET.parse(path).getroot().iter(f"{SVG}text")]  # noqa: S314
+    return [one.text or "" for one in ET.parse(path).getroot().iter(f"{SVG}text")]  # noqa: S314 - our own
 
 
 def filled(path) -> dict[str, float]:
     """The area in pixels of each colour, all rows together."""
     areas: dict[str, float] = {}
-    for one in ET.parse(path).getroot().iter(f"{SVG}path"):  # noqa: S314
+    for one in ET.parse(path).getroot().iter(f"{SVG}path"):  # noqa: S314 - our own
         bars = re.findall(r"M(\d+) ([\d.]+)V([\d.]+)h1V", one.get("d", ""))
         if bars:
             shade = one.get("fill", "")
@@ -45,7 +45,7 @@ def test_rows_are_the_grid_and_each_schedule_with_what_it_emits(job, place, tmp_
     assert "<small> & fine" in told
     for line in ("DE, g/kWh", "immediate, nodes in use", "carbon, nodes in use", "0.8 kg CO₂"):
         assert line in told
-    assert "0.2 kg CO₂, −75.0 %" in told  # noqa: RUF001
+    assert "0.2 kg CO₂, −75.0 %" in told  # noqa: RUF001 - a minus sign
     assert told.count("4") == 2  # the nodes that there are, in each row of nodes
 
 
@@ -85,7 +85,7 @@ def test_where_nothing_is_known_the_line_is_broken(job, place, tmp_path):
     write_picture(gappy, {"immediate": runs, "late": [late]}, tmp_path / "p.svg")
     lines = [
         one.get("d", "")
-        for one in ET.parse(tmp_path / "p.svg").getroot().iter(f"{SVG}path")  # noqa: S314
+        for one in ET.parse(tmp_path / "p.svg").getroot().iter(f"{SVG}path")  # noqa: S314 - our own
         if one.get("class") == "line"
     ]
     assert [line.count("M") for line in lines] == [2]
