@@ -26,7 +26,8 @@ class Plan:
     """The chosen start of one job beside the start it could have had.
 
     ``expected_mg`` and ``baseline_mg`` are by the same forecast and prediction, with PUE;
-    ``None`` where there was no forecast to reckon with.
+    ``None`` where there was no forecast to reckon with. ``cluster`` is where it is to run, which
+    may be another than where it waits.
     """
 
     key: JobKey
@@ -40,6 +41,7 @@ class Plan:
     baseline_mg: int | None = None
     forecast_issued_at: int | None = None
     provider: str | None = None
+    cluster: str | None = None
 
     @property
     def deferred(self) -> bool:
