@@ -22,7 +22,8 @@ class Ahead:
     def __init__(self, lengths: Lengths, base_at: int, signal: Signal) -> None:
         self.signal = signal
         self._lengths = lengths
-        self._base_at = base_at
+        self.base_at = base_at
+        self.slot_s = lengths.slot_s
         edges = base_at + lengths.slot_s * np.arange(lengths.reach + 1, dtype=np.int64)
         edges[0] = signal.start_at  # what is over of the first slot is as what is left of it
         self.rates: Floats = signal.mg_per_watt(edges) * (lengths.slot_s / np.diff(edges))
@@ -48,7 +49,7 @@ class Ahead:
 
     def at(self, costs: Floats, starts: Integers) -> Floats:
         """Costs by slot as costs at these instants."""
-        slots = (starts - self._base_at) / self._lengths.slot_s
+        slots = (starts - self.base_at) / self._lengths.slot_s
         below = np.clip(slots.astype(np.int64), 0, self._lengths.horizon - 2)
         part = np.clip(slots - below, 0.0, 1.0)
         between: Floats = costs[..., below] * (1 - part) + costs[..., below + 1] * part

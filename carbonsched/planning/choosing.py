@@ -13,6 +13,7 @@ from carbonsched.model.plan import Reason
 from carbonsched.planning.ahead import Ahead
 from carbonsched.planning.capacity import Flags
 from carbonsched.planning.lengths import Floats
+from carbonsched.planning.pausing import pieces
 from carbonsched.planning.request import Place, PlanningJob, PlanningParameters
 from carbonsched.planning.rooms import Rooms
 from carbonsched.planning.series import Integers
@@ -106,6 +107,9 @@ class Chooser:
             at, place = self._rooms.queue(places, floor_at)
             del at
             return Choice(floor_at, Reason.NO_ROOM, "the cluster is full in every cleaner window", place)
+        piece = self._piece(job, starts[0], best, needed_mg)
+        if piece is not None:
+            return piece
         standing = self._standing(job, starts[0], fitting[0], best, needed_mg)
         if standing is not None:
             self._rooms.take(own, standing)
@@ -165,6 +169,31 @@ class Chooser:
             if np.isfinite(cost[index]) and (found is None or cost[index] <= found[2]):
                 found = one.place, int(one.at[index]), float(cost[index])
         return found
+
+    def _piece(
+        self, job: PlanningJob, own: _Starts, best: tuple[Place, int, float], needed_mg: float
+    ) -> Choice | None:
+        """The first of several pieces, where these cost less than the best run in one go."""
+        if job.stop_cost_s is None or len(own.at) < 2:
+            return None
+        place, ahead = own.place, self._ahead[own.place.cluster]
+        work = ahead.slots_of(place.length)
+        slot_s = ahead.slot_s
+        first = (int(own.at[0]) - ahead.base_at) // slot_s
+        cost = (place.watts * ahead.rates[: len(ahead.price)] + place.cpus * ahead.price)[first:]
+        window = work + (int(own.at[-1]) - int(own.at[0])) / slot_s
+        found = pieces(cost, work, window, job.stop_cost_s / slot_s)
+        if len(found.runs) < 2 or own.cost_mg[0] - found.saved_mg >= best[2] - needed_mg:
+            return None
+        length_s = (found.runs[0][1] - found.runs[0][0]) * slot_s
+        start_at = max(int(own.at[0]), ahead.base_at + (first + found.runs[0][0]) * slot_s)
+        room, cpus = self._rooms[place.cluster], math.ceil(place.cpus)
+        if not room.fits(np.array([start_at], dtype=np.int64), length_s, cpus)[0]:
+            return None
+        for begins, ends in found.runs:
+            at = max(int(own.at[0]), ahead.base_at + (first + begins) * slot_s)
+            room.hold(at, ahead.base_at + (first + ends) * slot_s, cpus)
+        return Choice(start_at, Reason.CLEANER, f"in {len(found.runs)} pieces", place)
 
     def _standing(
         self,

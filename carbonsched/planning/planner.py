@@ -21,8 +21,10 @@ from carbonsched.planning.ahead import Ahead
 from carbonsched.planning.choosing import Choice, Chooser, Costs
 from carbonsched.planning.lengths import lengths_of
 from carbonsched.planning.market import Bid, Market
+from carbonsched.planning.pausing import pieces, worth_it
 from carbonsched.planning.request import (
     ClusterState,
+    Pausable,
     Place,
     PlanningJob,
     PlanningRequest,
@@ -100,7 +102,8 @@ class _Planner:
         for job in self._in_turn(weighed):
             choices[job.key] = chooser.choose(job, self._last_at(job))
         plans = tuple(self._plan(job, choices[job.key]) for job in self._jobs)
-        return Planned(plans=plans, prices=prices)
+        pauses = tuple(one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one))
+        return Planned(plans=plans, prices=prices, pauses=pauses)
 
     def _signals(self, forecasts: Mapping[str, Forecast | None]) -> dict[str, Signal]:
         return {
@@ -218,6 +221,21 @@ class _Planner:
             self._ahead[name].set_price(price)
         return prices
 
+    def _stops(self, one: Pausable) -> bool:
+        """Whether a running job had better stop now and go on in cheaper hours."""
+        ahead = self._ahead.get(one.cluster)
+        if ahead is None or one.slack_s <= PRICE_SLOT_S:
+            return False
+        work = ahead.slots_of(one.left)
+        reach = len(ahead.price)
+        cost = one.watts * ahead.rates[:reach] + one.cpus * ahead.price
+        window = work + (one.slack_s - min(_SPARE_S, one.slack_s // 8)) / PRICE_SLOT_S
+        found = pieces(cost, work, window, one.cost_s / PRICE_SLOT_S)
+        whole_mg = one.watts * float(ahead.rates[: max(1, round(work))].sum())
+        parameters = self._request.parameters
+        needed_mg = max(parameters.minimum_gain_mg, parameters.minimum_gain_pct / 100 * whole_mg)
+        return found.runs[0][0] > 0 and worth_it(found.saved_mg, whole_mg, needed_mg)
+
     def _in_turn(self, jobs: list[PlanningJob]) -> list[PlanningJob]:
         """The largest first; of equal ones each user's first, then each one's second."""
         turns: dict[JobKey, int] = {}
@@ -289,6 +307,10 @@ class _Planner:
 
 def _name(cluster: ClusterState) -> str:
     return cluster.name
+
+
+def _key(one: Pausable) -> JobKey:
+    return one.key
 
 
 def _work(job: PlanningJob) -> float:

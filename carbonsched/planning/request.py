@@ -65,7 +65,8 @@ class PlanningJob:
     the spread of run times where more is known of them than the prediction's duration.
     ``elsewhere`` are other clusters that it may still go to. ``planned_start_at`` is the start of a
     standing deferral, ``None`` where there is none; ``released`` that an earlier plan has let it
-    into the queue.
+    into the queue. ``stop_cost_s`` is the extra run time of each interruption of a job that can be
+    checkpointed, ``None`` of any other.
     """
 
     key: JobKey
@@ -77,6 +78,7 @@ class PlanningJob:
     user: str = ""
     planned_start_at: int | None = None
     released: bool = False
+    stop_cost_s: int | None = None
     quota: QuotaHold | None = None
 
     def __post_init__(self) -> None:

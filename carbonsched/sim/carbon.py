@@ -74,6 +74,9 @@ class CarbonPolicy:
                     self._state(cluster, now, running) for cluster in self._clusters.values()
                 ),
                 jobs=tuple(self._planning_job(one) for one in waiting),
+                pausable=tuple(
+                    self._pausable(one, now) for one in running if _may_pause(one, now)
+                ),
                 expected=self._expected(now),
                 before=self._prices,
             )
@@ -85,7 +88,8 @@ class CarbonPolicy:
                     at=one.start_at, cluster=self._clusters[one.cluster or one.key.cluster]
                 )
                 for one in found.plans
-            }
+            },
+            pauses=tuple(self._scenario.jobs[key.job_id].job_id for key in found.pauses),
         )
 
     def _meet(self, job: SimJob) -> None:
@@ -133,6 +137,25 @@ class CarbonPolicy:
             user=job.user,
             planned_start_at=None if one.queued else one.planned_start_at,
             released=one.queued,
+            stop_cost_s=job.checkpoint_s if job.checkpointable else None,
+        )
+
+    def _pausable(self, one: Running, now: int) -> Pausable:
+        job, run = one.run.job, one.run
+        ran_s = one.done_s + now - run.start_at
+        return Pausable(
+            key=JobKey(
+                cluster=run.cluster.name,
+                job_id=self._numbers[job.job_id],
+                submitted_at=job.submit_at,
+                restarts=0,
+            ),
+            cluster=run.cluster.name,
+            cpus=job.nodes,
+            watts=job.nodes * job.power_w,
+            left=self._left(one, now),
+            slack_s=job.max_delay_s - (now - job.submit_at - ran_s) - job.checkpoint_s,
+            cost_s=job.checkpoint_s,
         )
 
     def _elsewhere(self, one: Waiting, length: Spread) -> tuple[Place, ...]:
@@ -197,6 +220,10 @@ class CarbonPolicy:
         job, run = one.run.job, one.run
         elapsed_s = one.done_s + now - run.start_at
         return self._run_times.left(job.user, job.nodes, job.requested_s, elapsed_s)
+
+
+def _may_pause(one: Running, now: int) -> bool:
+    return one.run.job.checkpointable and now - one.run.start_at >= _PAUSES_AFTER_S
 
 
 def _prediction(job: SimJob, length: Spread) -> Prediction:
