@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,9 +17,6 @@ from carbonsched.planning.pausing import pieces
 from carbonsched.planning.request import Place, PlanningJob, PlanningParameters
 from carbonsched.planning.rooms import Rooms
 from carbonsched.planning.series import Integers
-
-
-VARIANT_A = os.environ.get("VARIANT", "A") == "A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +118,9 @@ class Chooser:
         queued = int(fitting[0].argmax()) if fitting[0].any() else None
         best = self._best(starts, fitting, queued, needed_mg)
         if best is None:
-            at, place = self._rooms.queue(places, floor_at)
-            del at
-            return Choice(floor_at, Reason.NO_ROOM, "the cluster is full in every cleaner window", place)
+            _, place = self._rooms.queue(places, floor_at)
+            why = "the cluster is full in every cleaner window"
+            return Choice(floor_at, Reason.NO_ROOM, why, place)
         piece = self._piece(job, starts[0], best, needed_mg)
         if piece is not None:
             return piece
@@ -174,8 +170,6 @@ class Chooser:
         """The start that costs least of those that save enough, or the queue's."""
         own = starts[0]
         limit_mg = np.inf if queued is None else own.carbon_mg[queued] - needed_mg
-        if VARIANT_A:
-            limit_mg = np.inf
         found: tuple[Place, int, float] | None = None
         if queued is not None:
             found = own.place, int(own.at[queued]), float(own.cost_mg[queued]) - needed_mg

@@ -35,11 +35,18 @@ from carbonsched.planning.signal import Signal
 
 PRICE_SLOT_S = 1800
 _SPARE_S = 5400
-"""So long before its latest start a job is to have its CPUs, on a full cluster."""
-import os
-_DOUBT = float(os.environ.get("DOUBT","0.15"))
-_LEAD_S = int(os.environ.get("LEAD","1800"))
-_PACKING = float(os.environ.get("PACK","0.85"))
+_SPARE_WIDE = 2.0
+_SPARE_SHARE = 5
+"""So long before its latest start a job is to have its CPUs; so many times longer on top if it
+takes a whole cluster; and no more than this part of the time that it may wait."""
+_DOUBT = 0.15
+"""By so much of the time that the queue is reckoned to take it may take longer."""
+_LEAD_S = 1800
+_LEAD_WIDE_S = 6 * 3600
+"""So long before it is let in a job goes to the queue; so much longer if it takes a whole cluster,
+which has to be drained for it."""
+_PACKING = 0.85
+"""The share of the CPUs that a full cluster uses: jobs do not fill it to the brim."""
 _CAREFUL = 0.8
 _TYPICAL = 0.6
 
@@ -102,7 +109,9 @@ class _Planner:
         for job in self._in_turn(weighed):
             choices[job.key] = chooser.choose(job, self._last_at(job))
         plans = tuple(self._plan(job, choices[job.key]) for job in self._jobs)
-        pauses = tuple(one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one))
+        pauses = tuple(
+            one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one)
+        )
         return Planned(plans=plans, prices=prices, pauses=pauses)
 
     def _signals(self, forecasts: Mapping[str, Forecast | None]) -> dict[str, Signal]:
@@ -180,14 +189,16 @@ class _Planner:
     def _hurry(self, job: PlanningJob, rooms: Rooms) -> Choice:
         """Where it is let in first, whatever it emits.
 
-        It goes to a queue when that is near: until then it may still go to another cluster.
+        It goes to a queue when that is near: until then it may go elsewhere, and no other job that
+        is due before it has to queue behind it.
         """
         why = "the queue may not have its CPUs before its latest start otherwise"
         floor_at = job.floor_at(self._now)
         at, place = rooms.queue(job.places, floor_at)
-        if at is None or at <= floor_at + _LEAD_S:
+        lead_s = _LEAD_S + int(_LEAD_WIDE_S * self._width(place))
+        if at is None or at <= floor_at + lead_s:
             return Choice(floor_at, Reason.NO_ROOM, why, place)
-        return Choice(min(at - _LEAD_S, self._last_at(job)), Reason.NO_ROOM, why, place)
+        return Choice(min(at - lead_s, self._last_at(job)), Reason.NO_ROOM, why, place)
 
     def _count(self, job: PlanningJob, choice: Choice, rooms: Rooms) -> None:
         """Take the job's room where the queue will let it in.
@@ -205,9 +216,7 @@ class _Planner:
     def _rooms(self, share: float) -> Rooms:
         parameters = self._request.parameters
         until_at = self._now + parameters.horizon_s
-        return Rooms(
-            list(self._clusters.values()), self._now, until_at, parameters.slot_s, share
-        )
+        return Rooms(list(self._clusters.values()), self._now, until_at, parameters.slot_s, share)
 
     # Jobs that are
 
@@ -257,7 +266,12 @@ class _Planner:
 
     def _spare_s(self, job: PlanningJob) -> int:
         waits_s = job.bounds.latest_at - job.bounds.earliest_at
-        return min(_SPARE_S, waits_s // 8)
+        width = min((self._width(place) for place in job.places), default=0.0)
+        return min(int(_SPARE_S * (1 + _SPARE_WIDE * width)), waits_s // _SPARE_SHARE)
+
+    def _width(self, place: Place) -> float:
+        """The share of the cluster that it takes."""
+        return min(1.0, place.cpus / max(1, self._clusters[place.cluster].cpus))
 
     # Words
 

@@ -74,9 +74,7 @@ class CarbonPolicy:
                     self._state(cluster, now, running) for cluster in self._clusters.values()
                 ),
                 jobs=tuple(self._planning_job(one) for one in waiting),
-                pausable=tuple(
-                    self._pausable(one, now) for one in running if _may_pause(one, now)
-                ),
+                pausable=tuple(self._pausable(one, now) for one in running if _may_pause(one, now)),
                 expected=self._expected(now),
                 before=self._prices,
             )
@@ -99,9 +97,7 @@ class CarbonPolicy:
         self._arrivals.submitted(job.submit_at, node_s)
         self._recent = [*self._recent[1 - _RECENT :], job]
 
-    def _state(
-        self, cluster: SimCluster, now: int, running: Sequence[Running]
-    ) -> ClusterState:
+    def _state(self, cluster: SimCluster, now: int, running: Sequence[Running]) -> ClusterState:
         return ClusterState(
             name=cluster.name,
             cpus=cluster.nodes,
@@ -176,9 +172,7 @@ class CarbonPolicy:
 
     def _expected(self, now: int) -> tuple[Expected, ...]:
         """Jobs to come, as many of the recent ones' mean as there is work in each hour."""
-        if not self._recent or (
-            self._prices is not None and now - self._prices.made_at < 1800
-        ):
+        if not self._recent or (self._prices is not None and now - self._prices.made_at < 1800):
             return ()
         recent = self._recent
         lengths = [self._length(job) for job in recent]
