@@ -25,6 +25,7 @@ from carbonsched.services.grid import Grid, Zone
 from carbonsched.services.housekeeping import KeepHouse
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.moves import Moves
 from carbonsched.services.outlook import IntensityTools, Outlook
 from carbonsched.services.own import OwnForecasts
 from carbonsched.services.plan import PlanStarts
@@ -34,6 +35,7 @@ from carbonsched.services.pue import ArchivedPue, ConstantPue, FetchPue, Since, 
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.reopen import KeepActuals
 from carbonsched.services.settle import SettleJobs
+from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.snapshot import PublishSnapshot, SnapshotFile
 from carbonsched.services.statement import Statements
 from carbonsched.services.ticks import Ticks, WriterLock
@@ -104,7 +106,10 @@ def build(config: SiteConfig) -> Application:
     predict = PredictJobs(clusters, ledger, grid, clock)
     budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
     quotas = Quotas(budgets, ledger, predict, time_zone)
-    plan = PlanStarts(clusters, ledger, grid, quotas, clock, _policy(config), _parameters(config))
+    plan = PlanStarts(
+        clusters, ledger, grid, quotas, clock, _policy(config), _parameters(config),
+        Moves(ledger), shadow=config.planning.mode == "shadow",
+    )  # fmt: skip
     presence = Presence()
     settle = SettleJobs(
         clusters, ledger, grid, predict, quotas, presence, clock, time_zone,
@@ -132,7 +137,8 @@ def build(config: SiteConfig) -> Application:
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
         TakeReadings(clusters, ledger, presence, clock), quotas,
         Advice(ledger, predict, quotas, clock, time_zone), views, statements,
-        Audits(clusters, ledger, clock), outlook, clock,
+        Audits(clusters, ledger, clock), ShadowReports(clusters, ledger, settle, clock), outlook,
+        clock,
     )  # fmt: skip
     return Application(
         ledger=ledger,

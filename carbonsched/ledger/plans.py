@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from carbonsched.ledger.database import LedgerFile
 from carbonsched.ledger.jobs import KEY_MATCH
-from carbonsched.model.job import JobKey
+from carbonsched.model.job import Job, JobKey
 from carbonsched.model.plan import Plan, Reason
 from carbonsched.model.prediction import Prediction, PredictionSource
 
@@ -37,7 +37,7 @@ class PlanTable:
         return Prediction(**row | {"source": PredictionSource(row["source"])}) if row else None
 
     def add_plan(self, plan: Plan) -> bool:
-        """Keep a plan whose start or reason differs from the last; returns whether it did.
+        """Keep a plan whose start, reason or mode differs from the last; returns whether it did.
 
         "At once" is one start, however often it is said again while the job queues.
         """
@@ -50,33 +50,43 @@ class PlanTable:
 
     def plan(self, key: JobKey) -> Plan | None:
         """The latest plan of a job."""
-        return self._plan(key, "DESC")
+        return self._plan(key, "TRUE ORDER BY id DESC")
+
+    def last_of(self, job: Job) -> Plan | None:
+        """The last plan of a job; of a task without one, its array's last until it started."""
+        own = self.plan(job.key)
+        if own is not None or job.array_job_id is None:
+            return own
+        array = replace(job.key, job_id=job.array_job_id, restarts=0)
+        before = "made_at <= :started_at ORDER BY id DESC"
+        found = self._plan(array, before, started_at=job.started_at)
+        return found or self._plan(array, "TRUE ORDER BY id")
 
     def first_plan(self, key: JobKey) -> Plan | None:
-        """The first plan of a job: its baseline is when the job could have started."""
-        return self._plan(key, "ASC")
+        """The first plan of a job that counted: its baseline is when the job could have started."""
+        return self._plan(key, "NOT shadow ORDER BY id")
 
-    def deferral(self, key: JobKey) -> Plan | None:
-        """The latest plan that made a job wait for a cleaner window."""
-        row = self._file.row(
-            f"SELECT {_PLAN} FROM plans WHERE {KEY_MATCH} AND reason = :reason"
-            " AND start_at > baseline_at ORDER BY id DESC LIMIT 1",
+    def deferral(self, key: JobKey, *, shadow: bool = False) -> Plan | None:
+        """The latest plan that made a job wait for a cleaner hour, or with ``shadow`` would have."""
+        return self._plan(
+            key,
+            "reason = :reason AND start_at > baseline_at AND shadow = :shadow ORDER BY id DESC",
             reason=Reason.CLEANER,
-            **asdict(key),
+            shadow=shadow,
         )
-        return _read(row, key) if row else None
 
-    def _plan(self, key: JobKey, order: str) -> Plan | None:
+    def _plan(self, key: JobKey, which: str, **given: Any) -> Plan | None:
         row = self._file.row(
-            f"SELECT {_PLAN} FROM plans WHERE {KEY_MATCH} ORDER BY id {order} LIMIT 1",
+            f"SELECT {_PLAN} FROM plans WHERE {KEY_MATCH} AND {which} LIMIT 1",
+            **given,
             **asdict(key),
         )
         return _read(row, key) if row else None
 
 
 def _read(row: dict[str, Any], key: JobKey) -> Plan:
-    return Plan(key=key, **row | {"reason": Reason(row["reason"])})
+    return Plan(key=key, **row | {"reason": Reason(row["reason"]), "shadow": bool(row["shadow"])})
 
 
-def _essence(plan: Plan) -> tuple[int | None, Reason]:
-    return (plan.start_at if plan.deferred else None, plan.reason)
+def _essence(plan: Plan) -> tuple[int | None, Reason, bool]:
+    return (plan.start_at if plan.deferred else None, plan.reason, plan.shadow)

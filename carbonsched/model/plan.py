@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from carbonsched.model.job import JobKey
 
 
 class Reason(StrEnum):
-    """Why a plan starts a job when it does."""
+    """Why a job starts when it does; ``SHADOW``: its plan was later, and is not carried out."""
 
     CLEANER = "cleaner"
     NOT_DEFERRABLE = "not-deferrable"
@@ -19,6 +19,7 @@ class Reason(StrEnum):
     NO_ROOM = "no-room"
     QUOTA = "quota"
     USER_BEGIN = "user-begin"
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Plan:
     """The chosen start of one job beside the start it could have had.
 
     ``expected_mg`` and ``baseline_mg`` are by the same forecast and prediction, with PUE;
-    ``None`` where there was no forecast to reckon with.
+    ``None`` where there was no forecast to reckon with. A ``shadow`` plan is kept, no more.
     """
 
     key: JobKey
@@ -40,6 +41,23 @@ class Plan:
     baseline_mg: int | None = None
     forecast_issued_at: int | None = None
     provider: str | None = None
+    shadow: bool = False
+
+    @property
+    def carried_out(self) -> Plan:
+        """What becomes of it: of a deferral in shadow mode the start that the job could have had.
+
+        Any other plan is carried out as it is.
+        """
+        if not (self.shadow and self.deferred):
+            return self
+        return replace(
+            self,
+            start_at=self.baseline_at,
+            expected_mg=self.baseline_mg,
+            reason=Reason.SHADOW,
+            text=f"starts when Slurm has room (shadow mode); by its plan: {self.text}",
+        )
 
     @property
     def deferred(self) -> bool:

@@ -29,7 +29,10 @@ class PredictionDocument(TypedDict):
 
 
 class QueueJob(TypedDict):
-    """A pending or running job with its plan."""
+    """A pending or running job with its plan.
+
+    ``shadow_start_at`` and ``shadow_mg`` are those of a plan that shadow mode does not carry out.
+    """
 
     cluster: str
     job_id: int
@@ -53,6 +56,8 @@ class QueueJob(TypedDict):
     expected_mg: int | None
     baseline_mg: int | None
     saved_mg: int | None
+    shadow_start_at: int | None
+    shadow_mg: int | None
     forecast_label: str | None
     epoch: int | None
     epochs: int | None

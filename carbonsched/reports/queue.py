@@ -20,6 +20,7 @@ _WHY = {
     "no-room": "no room",
     "quota": "quota used up",
     "user-begin": "own --begin",
+    "shadow": "shadow mode",
 }
 
 

@@ -19,11 +19,19 @@ from carbonsched.services.outlook import Outlook
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.quotas import Quotas
+from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.statement import Scope, Statements, balance_row
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.services.views import Views
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import AuditQuery, IntensityQuery, JobQuery, NodeView, ReportQuery
+from carbonsched.web.backend import (
+    AuditQuery,
+    IntensityQuery,
+    JobQuery,
+    NodeView,
+    ReportQuery,
+    ShadowQuery,
+)
 
 Document = dict[str, Any]
 
@@ -47,6 +55,7 @@ class ServiceBackend:
         views: Views,
         statements: Statements,
         audits: Audits,
+        shadows: ShadowReports,
         outlook: Outlook,
         clock: Clock,
     ) -> None:
@@ -64,6 +73,7 @@ class ServiceBackend:
         self._views = views
         self._statements = statements
         self._audits = audits
+        self._shadows = shadows
         self._outlook = outlook
         self._clock = clock
 
@@ -100,6 +110,11 @@ class ServiceBackend:
         """Whether a period adds up; for operators."""
         self._access.require_operator(caller)
         return self._audits.of(query.cluster, query.start_at, query.end_at)
+
+    def shadow(self, caller: Caller, query: ShadowQuery) -> Document:
+        """What the plans of the shadow mode would have saved; for operators."""
+        self._access.require_operator(caller)
+        return self._shadows.of(query.cluster, query.start_at, query.end_at)
 
     def intensity(self, caller: Caller, query: IntensityQuery) -> Document:  # noqa: ARG002
         """The grid's intensity now and ahead, for everybody."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
-from carbonsched.errors import ClusterRefusedError
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.directives import Directives
 from carbonsched.model.job import Job
-from carbonsched.model.plan import Plan, Reason
+from carbonsched.model.plan import Reason
 from carbonsched.model.prediction import Prediction
 from carbonsched.planning import (
     Busy,
@@ -23,17 +22,21 @@ from carbonsched.planning import (
     plan,
 )
 from carbonsched.ports import Clock
-from carbonsched.services.gate import QUOTA_NOTE, quota_note
+from carbonsched.services.gate import QUOTA_NOTE
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.moves import Moves, Wanted
 from carbonsched.services.quotas import Quotas
 
-NOTE = "carbonsched"
-_LOGGER = logging.getLogger(__name__)
+AS_SUBMITTED_S = 300
+"""How long after its start a job of the shadow mode may still be planned as one that waits."""
 
 
 class PlanStarts:
-    """Asks the planner about every job that is ours to move, and moves those that it moves."""
+    """Asks the planner about every job that is ours to move, and moves those that it moves.
+
+    With ``shadow`` plans are kept as such, and nothing of them but quotas is carried out.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,9 @@ class PlanStarts:
         clock: Clock,
         policy: DelayPolicy,
         parameters: PlanningParameters,
+        moves: Moves,
+        *,
+        shadow: bool = False,
     ) -> None:
         self._clusters = clusters
         self._ledger = ledger
@@ -52,6 +58,8 @@ class PlanStarts:
         self._clock = clock
         self._policy = policy
         self._parameters = parameters
+        self._moves = moves
+        self._shadow = shadow
 
     def run(self) -> int:
         """Plan every cluster; returns how many jobs were moved."""
@@ -60,20 +68,44 @@ class PlanStarts:
     def cluster(self, managed: ManagedCluster) -> int:
         """Plan one cluster's waiting jobs together; returns how many were moved."""
         open_jobs = self._ledger.jobs.open(managed.name)
-        waiting = {known.job.key: known for known in open_jobs if _ours_to_move(known)}
         now = self._clock.now()
+        waiting = {known.job.key: known for known in self._to_plan(open_jobs, now)}
+        others = [known for known in open_jobs if known.job.key not in waiting]
         request = PlanningRequest(
             now=now,
             parameters=self._parameters,
-            clusters=(self._state(managed, open_jobs, now),),
+            clusters=(self._state(managed, others, now),),
             jobs=tuple(self._planning_job(known, now) for known in waiting.values()),
         )
-        moved = 0
+        wanted = []
         for one in plan(request):
-            self._quotas.reserve(waiting[one.key].job, one, now)
-            self._ledger.plans.add_plan(one)
-            moved += self._apply(managed, waiting[one.key].job, one, now)
-        return moved
+            # A quota's hold counts in either mode: it is no plan by carbon.
+            kept = replace(one, shadow=self._shadow and one.reason is not Reason.QUOTA)
+            known = waiting[one.key]
+            self._quotas.reserve(known.job, kept.carried_out, now)
+            self._ledger.plans.add_plan(kept)
+            if known.job.started_at is None:
+                wanted.append(Wanted(known=known, plan=kept))
+        return self._moves.apply(managed, wanted, now)
+
+    def _to_plan(self, jobs: list[KnownJob], now: int) -> Iterator[KnownJob]:
+        """The jobs to plan: those that wait, in shadow mode also those that have just started."""
+        for known in jobs:
+            if _ours_to_move(known):
+                yield known
+            elif self._shadow and self._missed(known, now):
+                yield replace(known, job=replace(known.job, state="PENDING"))
+
+    def _missed(self, known: KnownJob, now: int) -> bool:
+        """Whether a job started before it could be planned, so that its plan is made up for."""
+        job = known.job
+        return (
+            job.active
+            and known.directives is not None
+            and job.started_at is not None
+            and now - job.started_at <= AS_SUBMITTED_S
+            and self._ledger.plans.last_of(job) is None
+        )
 
     def _state(self, managed: ManagedCluster, jobs: list[KnownJob], now: int) -> ClusterState:
         nodes = managed.cluster.nodes()
@@ -112,36 +144,19 @@ class PlanStarts:
             ),
             prediction=_of_all_tasks(prediction, job.tasks),
             planned_start_at=self._standing(job),
-            quota=self._quotas.hold(job, prediction, now),
+            quota=None if job.started_at else self._quotas.hold(job, prediction, now),
         )  # fmt: skip
 
     def _standing(self, job: Job) -> int | None:
         """The start of a deferral that stands in Slurm, also once it has passed.
 
+        In shadow mode one that would stand: the job waits for nothing but room.
         So a job whose time has come, and that queues for nodes, is not weighed and put off again.
         """
-        deferral = self._ledger.plans.deferral(job.key)
+        deferral = self._ledger.plans.deferral(job.key, shadow=self._shadow)
         if deferral is None or job.eligible_at is None:
             return None
         return deferral.start_at if job.eligible_at <= deferral.start_at else None
-
-    def _apply(self, managed: ManagedCluster, job: Job, one: Plan, now: int) -> int:
-        """Make Slurm's begin time what the plan says; says nothing where it is so already."""
-        begin_at = job.eligible_at or 0
-        starts_now = one.start_at <= now
-        if (starts_now and begin_at <= now) or (not starts_now and begin_at == one.start_at):
-            return 0
-        held = one.reason is Reason.QUOTA
-        note = quota_note(one.text, one.start_at) if held else f"{NOTE}: {one.text}"
-        try:
-            managed.cluster.set_start(job.key.job_id, one.start_at, note)
-        except ClusterRefusedError as error:
-            # It has started, ended or been held meanwhile; the next look at the queue tells.
-            _LOGGER.info("job %s stays: %s", job.shown_id, error)
-            return 0
-        _LOGGER.info("job %s of %s: %s", job.shown_id, job.user, one.text)
-        self._ledger.jobs.moved(job.key, one.start_at, note)
-        return 1
 
 
 def _ours_to_move(known: KnownJob) -> bool:

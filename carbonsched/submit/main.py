@@ -55,7 +55,11 @@ class _Submission:
 
     def told(self, site: Site) -> Directives:
         """What the daemon is told: the owner's wishes, and the lease if there is one."""
-        return replace(self.directives, lease_s=site.lease_s if self.leased else None)
+        return replace(self.directives, lease_s=self.lease_s(site) or None)
+
+    def lease_s(self, site: Site) -> int:
+        """The lease that csbatch adds, 0 for none; a site in shadow mode has none to give."""
+        return site.lease_s if self.leased else 0
 
     @property
     def marked(self) -> bool:
@@ -130,7 +134,8 @@ def _additions(submission: _Submission, site: Site | None) -> list[str]:
     """Our own words for sbatch, before the user's so that the user's win."""
     if site is None:
         return []
-    lease = [f"--begin=now+{site.lease_s}"] if submission.leased else []
+    lease_s = submission.lease_s(site)
+    lease = [f"--begin=now+{lease_s}"] if lease_s else []
     mark = [f"--comment={encode_mark(submission.told(site))}"] if submission.marked else []
     return lease + mark
 
@@ -143,7 +148,7 @@ def _tell(submission: _Submission, site: Site, submitted: Submitted) -> None:
         say(f"asking {site.daemon_url} as of cluster {submitted.cluster or site.cluster}")
     fallback = (
         f"it starts when its lease of {site.lease_s} s ends"
-        if submission.leased
+        if submission.lease_s(site)
         else "it starts as Slurm schedules it"
     )
     tell_daemon(

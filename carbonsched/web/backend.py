@@ -40,6 +40,15 @@ class AuditQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowQuery:
+    """Of the jobs that ended in which period the shadow plans are asked for, on which cluster."""
+
+    start_at: int
+    end_at: int
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IntensityQuery:
     """Of which zones (all) how many hours ahead, and how long a window is to be found in them."""
 
@@ -87,6 +96,10 @@ class Backend(Protocol):
 
     def audit(self, caller: Caller, query: AuditQuery) -> dict[str, Any]:
         """Whether a period adds up, from meters to charges."""
+        ...
+
+    def shadow(self, caller: Caller, query: ShadowQuery) -> dict[str, Any]:
+        """What the plans of the shadow mode would have saved."""
         ...
 
     def intensity(self, caller: Caller, query: IntensityQuery) -> dict[str, Any]:

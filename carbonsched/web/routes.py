@@ -18,6 +18,7 @@ from carbonsched.web.backend import (
     JobQuery,
     NodeView,
     ReportQuery,
+    ShadowQuery,
 )
 
 
@@ -176,6 +177,16 @@ def audit(
     if end <= start:
         raise RequestError("the period ends before it starts")
     return backend.audit(caller, AuditQuery(start_at=start, end_at=end, cluster=cluster))
+
+
+@signed.get("/v1/shadow")
+def shadow(
+    caller: Known, backend: Served, start: Whole, end: Whole, cluster: str | None = None
+) -> dict[str, Any]:
+    """What the plans of the shadow mode would have saved, of jobs that ended in a period."""
+    if end <= start:
+        raise RequestError("the period ends before it starts")
+    return backend.shadow(caller, ShadowQuery(start_at=start, end_at=end, cluster=cluster))
 
 
 @signed.get("/v1/intensity")

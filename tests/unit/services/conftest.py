@@ -21,12 +21,14 @@ from carbonsched.services.audit import Audits
 from carbonsched.services.grid import Grid
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.moves import Moves
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ConstantPue
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
+from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.statement import Statements
 from carbonsched.services.views import Views
 from carbonsched.site import NodeClass
@@ -119,6 +121,7 @@ class Site:
     budgets: dict = field(default_factory=dict)
     pue: Pue = field(default_factory=lambda: ConstantPue(pue_ppm=1_200_000))
     embodied: Embodied | None = None
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         managed = ManagedCluster(
@@ -133,7 +136,8 @@ class Site:
         self.plan = PlanStarts(
             self.clusters, self.ledger, self.grid, self.quotas, self.clock,
             DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400),
-            PlanningParameters(slot_s=900, minimum_gain_pct=5.0),
+            PlanningParameters(slot_s=900, minimum_gain_pct=5.0), Moves(self.ledger),
+            shadow=self.shadow,
         )  # fmt: skip
         presence = Presence()
         self.settle = SettleJobs(
@@ -149,6 +153,7 @@ class Site:
             self.views, self.clock,
         )  # fmt: skip
         self.audits = Audits(self.clusters, self.ledger, self.clock)
+        self.shadows = ShadowReports(self.clusters, self.ledger, self.settle, self.clock)
 
     def round(self) -> None:
         self.adopt.run()
@@ -195,12 +200,14 @@ class Site:
 def make_site(tmp_path):
     opened = []
 
-    def make(*, pue=None, embodied=None, **budgets) -> Site:
+    def make(*, pue=None, embodied=None, shadow=False, **budgets) -> Site:
         clock = Clock()
         ledger = Ledger(tmp_path / f"ledger-{len(opened)}.db")
         opened.append(ledger)
         given = {"pue": pue} if pue else {}
-        return Site(clock, StandInSlurm(clock), ledger, budgets, embodied=embodied, **given)
+        return Site(
+            clock, StandInSlurm(clock), ledger, budgets, embodied=embodied, shadow=shadow, **given
+        )
 
     yield make
     for ledger in opened:

@@ -18,7 +18,7 @@ from carbonsched.services.outlook import Outlook
 from carbonsched.services.pue import ConstantPue
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import AuditQuery, JobQuery, ReportQuery
+from carbonsched.web.backend import AuditQuery, JobQuery, ReportQuery, ShadowQuery
 
 HOUR = 3600
 
@@ -43,7 +43,8 @@ def make_backend(make_site, tmp_path):
             Access(("bin",)), lock, Ticks({"settle": site.settle.run}, lock, site.clock),
             site.clusters, site.ledger, site.adopt, site.predict, site.plan, site.take,
             site.quotas, Advice(site.ledger, site.predict, site.quotas, site.clock, "UTC"),
-            site.views, site.statements, site.audits, Outlook(site.grid, site.clock), site.clock,
+            site.views, site.statements, site.audits, site.shadows,
+            Outlook(site.grid, site.clock), site.clock,
         )  # fmt: skip
         return site, backend
 
@@ -176,6 +177,14 @@ def test_an_audit_is_for_operators(make_backend):
         backend.audit(DAEMON, query)
     with pytest.raises(RequestError, match="known: lab"):
         backend.audit(ROOT, replace(query, cluster="nowhere"))
+
+
+def test_a_shadow_report_is_for_operators(make_backend):
+    _, backend = make_backend()
+    query = ShadowQuery(start_at=0, end_at=9)
+    assert backend.shadow(BIN, query)["clusters"] == ["lab"]
+    with pytest.raises(ForbiddenError):
+        backend.shadow(DAEMON, query)
 
 
 def test_health_names_the_version_and_the_ticks(make_backend):

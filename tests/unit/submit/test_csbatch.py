@@ -142,6 +142,13 @@ def test_start_now_takes_no_lease(place):
     assert place.words() == [b"--comment=carbonsched/1 now=1", b"job.sh"]
 
 
+def test_a_site_in_shadow_mode_gives_no_lease(place):
+    place.write_site(lease_s=0)
+    done = place.run("--carbon-max-delay=6h", "job.sh")
+    assert place.words() == [b"--comment=carbonsched/1 delay=21600", b"job.sh"]
+    assert done.stderr.decode().strip().endswith("; it starts as Slurm schedules it")
+
+
 @pytest.mark.parametrize(
     "words", [["--begin=now+77"], ["--begin", "16:00"], ["-b16:00"], ["--beg=1"]]
 )

@@ -22,7 +22,14 @@ from carbonsched.errors import (
 from carbonsched.model.directives import Directives
 from carbonsched.transport.request import signed_payload
 from carbonsched.web.app import MAX_BODY
-from carbonsched.web.backend import AuditQuery, IntensityQuery, JobQuery, NodeView, ReportQuery
+from carbonsched.web.backend import (
+    AuditQuery,
+    IntensityQuery,
+    JobQuery,
+    NodeView,
+    ReportQuery,
+    ShadowQuery,
+)
 
 
 def last(service):
@@ -58,6 +65,13 @@ GETS = [
         {"zone": "DE,DK1", "hours": 96, "length_s": 3600},
         "intensity",
         IntensityQuery(zones=("DE", "DK1"), hours=96, length_s=3600),
+    ),
+    ("/v1/shadow", {"start": 5, "end": 9}, "shadow", ShadowQuery(start_at=5, end_at=9)),
+    (
+        "/v1/shadow",
+        {"start": 0, "end": 9, "cluster": "lab"},
+        "shadow",
+        ShadowQuery(start_at=0, end_at=9, cluster="lab"),
     ),
     ("/v1/audit", {"start": 5, "end": 9}, "audit", AuditQuery(start_at=5, end_at=9)),
     (
@@ -127,7 +141,8 @@ def refused(answer, status, words=""):
 
 SIGNED = [
     ("GET", "/v1/queue"), ("GET", "/v1/jobs"), ("GET", "/v1/report"), ("GET", "/v1/quota"),
-    ("GET", "/v1/audit"), ("GET", "/v1/intensity"), ("POST", "/v1/readings"), ("POST", "/v1/jobs"),
+    ("GET", "/v1/audit"), ("GET", "/v1/shadow"), ("GET", "/v1/intensity"),
+    ("POST", "/v1/readings"), ("POST", "/v1/jobs"),
     ("POST", "/v1/quota/grants"),
 ]  # fmt: skip
 SOUND = {
@@ -239,8 +254,9 @@ def test_a_malformed_document_is_refused_in_one_line(service, path, body):
     assert service.backend.asked == []
 
 
-def test_an_audit_of_no_time_is_refused(service):
-    refused(service.signed("GET", "/v1/audit?start=9&end=9"), 400, "before it starts")
+@pytest.mark.parametrize("path", ["/v1/audit", "/v1/shadow"])
+def test_a_period_of_no_time_is_refused(service, path):
+    refused(service.signed("GET", f"{path}?start=9&end=9"), 400, "before it starts")
     assert service.backend.asked == []
 
 
