@@ -67,7 +67,7 @@ class PlanTable:
         return self._plan(key, "NOT shadow ORDER BY id")
 
     def deferral(self, key: JobKey, *, shadow: bool = False) -> Plan | None:
-        """The latest plan that made a job wait for a cleaner hour, or with ``shadow`` would have."""
+        """The latest plan that made a job wait for a cleaner hour, of real or ``shadow`` plans."""
         return self._plan(
             key,
             "reason = :reason AND start_at > baseline_at AND shadow = :shadow ORDER BY id DESC",

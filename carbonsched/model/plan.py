@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from carbonsched.model.job import JobKey
+from carbonsched.units import format_mass
 
 
 class Reason(StrEnum):
@@ -27,7 +28,9 @@ class Plan:
     """The chosen start of one job beside the start it could have had.
 
     ``expected_mg`` and ``baseline_mg`` are by the same forecast and prediction, with PUE;
-    ``None`` where there was no forecast to reckon with. A ``shadow`` plan is kept, no more.
+    ``None`` where there was no forecast to reckon with. ``best_mg`` is that of the cleanest start
+    within the job's bounds, had the cluster room for it at any time. A ``shadow`` plan is
+    kept, no more.
     """
 
     key: JobKey
@@ -42,6 +45,7 @@ class Plan:
     forecast_issued_at: int | None = None
     provider: str | None = None
     shadow: bool = False
+    best_mg: int | None = None
 
     @property
     def carried_out(self) -> Plan:
@@ -70,3 +74,13 @@ class Plan:
         if self.expected_mg is None or self.baseline_mg is None:
             return None
         return self.baseline_mg - self.expected_mg
+
+
+def three_masses(now_mg: int | None, plan_mg: int | None, best_mg: int | None) -> str:
+    """``508 g if started now, 412 g by its plan, 400 g at best``: as many as are known."""
+    known = (
+        (now_mg, "if started now"),
+        (plan_mg, "by its plan"),
+        (best_mg, "at best, whatever the room"),
+    )
+    return ", ".join(f"{format_mass(mg)} {what}" for mg, what in known if mg is not None)

@@ -12,6 +12,7 @@ import numpy as np
 
 from carbonsched.model.plan import Plan, Reason
 from carbonsched.planning import wording
+from carbonsched.planning.best import cleanest
 from carbonsched.planning.capacity import Room
 from carbonsched.planning.request import (
     ClusterState,
@@ -44,6 +45,7 @@ class _ClusterPlanner:
     def __init__(self, now: int, parameters: PlanningParameters, cluster: ClusterState) -> None:
         self._now = now
         self._cluster = cluster
+        self._slot_s = parameters.slot_s
         self._ahead = None if cluster.forecast is None else Cumulative(cluster.forecast, now)
         ranked = None if cluster.ranking is None else Cumulative(cluster.ranking, now)
         known = [one.end_at for one in (self._ahead, ranked) if one is not None]
@@ -140,9 +142,22 @@ class _ClusterPlanner:
             ),
             expected_mg=expected_mg,
             baseline_mg=baseline_mg,
+            best_mg=self._best_mg(job, choice, expected_mg),
             forecast_issued_at=None if forecast is None else forecast.issued_at,
             provider=None if forecast is None else forecast.info.provider,
         )
+
+    def _best_mg(self, job: PlanningJob, choice: Choice, expected_mg: int | None) -> int | None:
+        """What the cleanest start would weigh: never more than the chosen one within the bounds."""
+        if job.prediction is None or self._ahead is None:
+            return None
+        duration_s, slot_s = job.prediction.duration_s, self._slot_s
+        integral = cleanest(self._ahead, job, duration_s, self._now, slot_s)
+        if integral is None:
+            return None
+        best_mg = self._mass(job, job.floor_at(self._now), integral)
+        known = [one for one in (best_mg, expected_mg) if one is not None]
+        return min(known) if choice.start_at <= job.bounds.latest_at else best_mg
 
     def _mass(self, job: PlanningJob, start_at: int, integral: int | None) -> int | None:
         """Milligrams of the job if it starts then; ``None`` where the forecast does not reach."""

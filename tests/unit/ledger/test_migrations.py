@@ -179,7 +179,7 @@ def test_a_plan_of_the_third_version_counted(path, open_ledger):
         )
     plans = open_ledger(path).plans
     plan = plans.plan(KEY)
-    assert (plan.start_at, plan.shadow) == (3600, False)
+    assert (plan.start_at, plan.shadow, plan.best_mg) == (3600, False, None)
     assert plans.deferral(KEY) == plans.first_plan(KEY) == plan
     assert plans.deferral(KEY, shadow=True) is None
 

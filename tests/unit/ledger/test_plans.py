@@ -26,7 +26,7 @@ def plans(ledger):
 
 
 def test_a_plan_comes_back_as_it_was(plans):
-    shadow = replace(PLAN, shadow=True)
+    shadow = replace(PLAN, shadow=True, best_mg=60)
     assert plans.add_plan(shadow)
     assert plans.plan(KEY) == shadow
 
