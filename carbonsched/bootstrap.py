@@ -108,7 +108,7 @@ def build(config: SiteConfig) -> Application:
     quotas = Quotas(budgets, ledger, predict, time_zone)
     plan = PlanStarts(
         clusters, ledger, grid, quotas, clock, _policy(config), _parameters(config),
-        Moves(ledger), shadow=config.planning.mode == "shadow",
+        Moves(ledger, config.planning.max_moves), shadow=config.planning.mode == "shadow",
     )  # fmt: skip
     presence = Presence()
     settle = SettleJobs(
@@ -120,7 +120,7 @@ def build(config: SiteConfig) -> Application:
         CATCH_UP: fetch.catch_up,
         **({"pue": FetchPue(readers, ledger, clock, lock.held).run} if readers else {}),
         "adopt": lambda: f"{adopt.run()} jobs pending or active",
-        "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()} moved",
+        "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()}",
         "settle": settle.run,
         "housekeeping": KeepHouse(ledger, clock).run,
     }

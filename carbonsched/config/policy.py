@@ -59,6 +59,14 @@ class PlanningConfig(Section):
         key="minimum_gain_mass",
         shown="0 g",
     )
+    max_moves: int = option(
+        "At most this many starts are moved in one plan tick on each cluster, the most pressing"
+        " first; the others in the next ticks.",
+        example="200",
+        default=200,
+        ge=1,
+        le=1_000_000,
+    )
     safety_margin_s: WholeSeconds = option(
         "How long before its deadline a job is to be finished.",
         example="10min",

@@ -88,7 +88,7 @@ class ServiceBackend:
         with self._lock.held():
             known = self._adopt.one(cluster, job_id, directives, caller.uid)
             self._predict.one(known)
-            self._plan.cluster(self._clusters.get(cluster))
+            self._plan.cluster(self._clusters.get(cluster), only=known.job.key)
         return {"lines": self._advice.lines(known)}
 
     def queue(self, caller: Caller, query: JobQuery) -> Document:

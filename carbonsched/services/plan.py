@@ -8,7 +8,7 @@ from dataclasses import replace
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.directives import Directives
-from carbonsched.model.job import Job
+from carbonsched.model.job import Job, JobKey
 from carbonsched.model.plan import Reason
 from carbonsched.model.prediction import Prediction
 from carbonsched.planning import (
@@ -25,7 +25,7 @@ from carbonsched.ports import Clock
 from carbonsched.services.gate import QUOTA_NOTE
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
-from carbonsched.services.moves import Moves, Wanted
+from carbonsched.services.moves import Applied, Moves, Wanted
 from carbonsched.services.quotas import Quotas
 
 AS_SUBMITTED_S = 300
@@ -61,12 +61,23 @@ class PlanStarts:
         self._moves = moves
         self._shadow = shadow
 
-    def run(self) -> int:
-        """Plan every cluster; returns how many jobs were moved."""
-        return self._clusters.each(self.cluster)
+    def run(self) -> Applied:
+        """Plan every cluster, and tell Slurm.
 
-    def cluster(self, managed: ManagedCluster) -> int:
-        """Plan one cluster's waiting jobs together; returns how many were moved."""
+        Raises:
+            ClusterUnavailableError: the clusters that did not answer, once all have been tried.
+        """
+        applied: list[Applied] = []
+
+        def one(managed: ManagedCluster) -> int:
+            applied.append(self.cluster(managed))
+            return applied[-1].moved
+
+        self._clusters.each(one)
+        return Applied.total(applied)
+
+    def cluster(self, managed: ManagedCluster, only: JobKey | None = None) -> Applied:
+        """Plan one cluster's waiting jobs together; move them, or ``only`` one of them."""
         open_jobs = self._ledger.jobs.open(managed.name)
         now = self._clock.now()
         waiting = {known.job.key: known for known in self._to_plan(open_jobs, now)}
@@ -84,7 +95,7 @@ class PlanStarts:
             known = waiting[one.key]
             self._quotas.reserve(known.job, kept.carried_out, now)
             self._ledger.plans.add_plan(kept)
-            if known.job.started_at is None:
+            if known.job.started_at is None and only in (None, one.key):
                 wanted.append(Wanted(known=known, plan=kept))
         return self._moves.apply(managed, wanted, now)
 

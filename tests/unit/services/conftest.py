@@ -122,6 +122,7 @@ class Site:
     pue: Pue = field(default_factory=lambda: ConstantPue(pue_ppm=1_200_000))
     embodied: Embodied | None = None
     shadow: bool = False
+    most_moves: int = 200
 
     def __post_init__(self) -> None:
         managed = ManagedCluster(
@@ -136,8 +137,8 @@ class Site:
         self.plan = PlanStarts(
             self.clusters, self.ledger, self.grid, self.quotas, self.clock,
             DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400),
-            PlanningParameters(slot_s=900, minimum_gain_pct=5.0), Moves(self.ledger),
-            shadow=self.shadow,
+            PlanningParameters(slot_s=900, minimum_gain_pct=5.0),
+            Moves(self.ledger, self.most_moves), shadow=self.shadow,
         )  # fmt: skip
         presence = Presence()
         self.settle = SettleJobs(
