@@ -12,8 +12,8 @@ from carbonsched.units import format_mass
 LIMITS = (
     "As measured, moved to the planned start, and reckoned with the intensity that occurred there."
     " Room in those hours is what the planner knew of then: jobs that came later, partitions, nodes"
-    " and memory are not in it, so a full cluster would have saved less. Delays are those of the"
-    " plans, without queueing after them."
+    " and memory are not in it, so on a full cluster some jobs would have started later still, and"
+    " saved less or more. Delays are those of the plans, without queueing after them."
 )
 NONE_PLANNED = (
     "No job that ended then was planned in shadow mode. To begin, set planning.mode to shadow and"

@@ -14,6 +14,7 @@ from typing import Any
 from carbonsched.accounting import job_charge
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.entries import Settlement
+from carbonsched.ledger.readings import JobReading
 from carbonsched.model.job import Job
 from carbonsched.model.plan import Plan
 from carbonsched.ports import Clock
@@ -100,14 +101,23 @@ class ShadowReports:
     def _moved(self, managed: ManagedCluster, job: Job, case: Case, settled: Settlement) -> Case:
         if (job.ended_at or 0) + case.delay_s > self._clock.now():
             return replace(case, why=TO_COME)
-        readings = [
-            replace(one, start_at=one.start_at + case.delay_s, end_at=one.end_at + case.delay_s)
-            for one in self._settle.readings(job)
-        ]
+        readings = [_later(job, one, case.delay_s) for one in self._settle.readings(job)]
         priced = self._settle.priced(managed, readings)
         if priced.unpriced or not priced.segments:
             return replace(case, why=UNPRICED)
         return replace(case, mg=settled.mg, would_mg=to_mg(job_charge(priced.segments)))
+
+
+def _later(job: Job, reading: JobReading, delay_s: int) -> JobReading:
+    """The reading moved, as far as it lies within the job's run.
+
+    Segments begin by the clock, up to some minutes before the job. Moved as a whole, one would
+    reach before the planned start, into the dirtier hour that the plan avoids.
+    """
+    started_at, ended_at = job.started_at or 0, job.ended_at or 0
+    start_at = max(started_at, min(reading.start_at, ended_at - 1))
+    end_at = max(start_at + 1, min(reading.end_at, ended_at))
+    return replace(reading, start_at=start_at + delay_s, end_at=end_at + delay_s)
 
 
 def _delay_s(job: Job, plan: Plan) -> int:

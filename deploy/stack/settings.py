@@ -50,6 +50,7 @@ clusters:
   - name: DE
     providers:
 {provider}planning:
+  mode: {mode}
   default_max_delay: 0 s
   max_delay: 7 d
   slot: {slot_s} s
@@ -115,6 +116,7 @@ class StackSettings:
     quotas: tuple[tuple[str, str], ...] = ()
     operators: tuple[str, ...] = ()
     node_gpus: tuple[int, ...] = ()
+    mode: str = "active"
 
     def yaml(
         self,
@@ -149,6 +151,7 @@ class StackSettings:
             slurm_conf=slurm_conf,
             classes=self._classes(nodes, cpus),
             provider=self._provider(begin_at),
+            mode=self.mode,
             slot_s=self.slot_s,
             settle_lag_s=round(2 * self.hour_s),
             quotas=lines or "[]",

@@ -59,16 +59,26 @@ class Stack:
     def start(self) -> None:
         """Configure, then start the daemon and an agent on each node."""
         self.folder.mkdir(mode=0o755, exist_ok=True)
-        self.config_file.write_text(self._yaml())
         for private in (self.folder / "state", self.lab.quota_file.parent):
             private.mkdir(exist_ok=True)
             shutil.chown(private, "slurm")
-        self.admin("config", "check", self.config_file)
-        self.admin("config", "compile", self.config_file, "-o", self.site_file)
-        self.site_file.chmod(0o644)
+        self._configure()
         self.start_daemon()
         for node in self.lab.nodes:
             self.start_agent(node)
+
+    def reconfigure(self, settings: StackSettings) -> None:
+        """Other settings for the daemon and csbatch; the agents keep theirs."""
+        self.settings = settings
+        self._configure()
+        self.lab.processes.restart(DAEMON)
+        self.wait_daemon()
+
+    def _configure(self) -> None:
+        self.config_file.write_text(self._yaml())
+        self.admin("config", "check", self.config_file)
+        self.admin("config", "compile", self.config_file, "-o", self.site_file)
+        self.site_file.chmod(0o644)
 
     def start_daemon(self) -> None:
         """As user slurm: an ordinary operator's rights are enough."""

@@ -219,6 +219,26 @@ def test_power_over_time_moves_with_the_job(site):
     assert total["would_mg"] == mass_mg(360_000, 100_000)
 
 
+def test_a_segment_that_began_before_the_job_does_not_reach_before_the_planned_start(site):
+    site.forecast(*DIP)
+    site.clock.at = START + 290
+    job = site.slurm.submit(directives=WISH, time_limit_s=600)
+    site.round()
+    assert site.ledger.plans.plan(job.key).start_at == START + 2 * HOUR
+    site.slurm.begin(1)
+    site.adopt.run()
+    running = site.slurm.present[1]
+    segments = [site.segment(running, START + n * 300, present_ms=10_000) for n in range(3)]
+    site.clock.at = START + 610
+    site.slurm.end(1)
+    site.deliver(*segments)
+    site.actual(START, *DIP)
+    settled_by(site, START + 12 * HOUR)
+    total = site.shadows.of("lab", START, START + 12 * HOUR)["total"]
+    assert total["mg"] == mass_mg(90_000, 400_000)
+    assert total["would_mg"] == mass_mg(90_000, 100_000)
+
+
 def test_what_is_not_known_is_counted_and_never_zero(site):
     site.forecast(*DIP)
     job = site.slurm.submit(directives=WISH)
