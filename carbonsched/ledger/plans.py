@@ -11,6 +11,7 @@ from carbonsched.model.job import Job, JobKey
 from carbonsched.model.plan import Plan, Reason
 from carbonsched.model.prediction import Prediction, PredictionSource
 
+_KEY = ", ".join(JobKey.__dataclass_fields__)
 _PREDICTION = ", ".join(Prediction.__dataclass_fields__)
 _PLAN = ", ".join(name for name in Plan.__dataclass_fields__ if name != "key")
 
@@ -61,6 +62,29 @@ class PlanTable:
         before = "made_at <= :started_at ORDER BY id DESC"
         found = self._plan(array, before, started_at=job.started_at)
         return found or self._plan(array, "TRUE ORDER BY id")
+
+    def shadows(self, cluster: str, since_at: int, now: int) -> list[Plan]:
+        """Last plans, kept as shadows, of started jobs whose run would not be over by now.
+
+        That is one as long as the real one from the planned start on. ``since_at`` bounds the look
+        back: no planned start before it counts.
+        """
+        columns = ", ".join(f"one.{name}" for name in f"{_KEY}, {_PLAN}".split(", "))
+        rows = self._file.rows(
+            f"SELECT {columns} FROM plans AS one JOIN jobs USING ({_KEY})"
+            " WHERE shadow AND one.cluster = :cluster AND start_at > :since_at"
+            " AND start_at > baseline_at AND started_at IS NOT NULL"
+            " AND COALESCE(start_at + ended_at - started_at, 9223372036854775807) > :now"
+            f" AND id = (SELECT MAX(id) FROM plans AS any WHERE ({_KEY}) ="
+            " (one.cluster, one.job_id, one.submitted_at, one.restarts)) ORDER BY id",
+            cluster=cluster,
+            since_at=since_at,
+            now=now,
+        )
+        return [
+            _read(row, JobKey(**{name: row.pop(name) for name in JobKey.__dataclass_fields__}))
+            for row in rows
+        ]
 
     def first_plan(self, key: JobKey) -> Plan | None:
         """The first plan of a job that counted: its baseline is when the job could have started."""

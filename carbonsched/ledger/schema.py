@@ -246,3 +246,4 @@ def m0004_plans(db: Database) -> None:
     """Whether a plan was only kept, and what the cleanest start would have weighed."""
     db.conn.execute("ALTER TABLE plans ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0")
     db.conn.execute("ALTER TABLE plans ADD COLUMN best_mg INTEGER")
+    db.conn.execute("CREATE INDEX plans_by_shadow ON plans (cluster, start_at) WHERE shadow")

@@ -23,6 +23,7 @@ from carbonsched.planning import (
 )
 from carbonsched.ports import Clock
 from carbonsched.services.gate import QUOTA_NOTE
+from carbonsched.services.ghosts import Ghosts, ghosts
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Applied, Moves, Wanted
@@ -81,15 +82,18 @@ class PlanStarts:
         open_jobs = self._ledger.jobs.open(managed.name)
         now = self._clock.now()
         waiting = {known.job.key: known for known in self._to_plan(open_jobs, now)}
-        others = [known for known in open_jobs if known.job.key not in waiting]
+        unseen = ghosts(self._ledger, managed.name, now) if self._shadow else Ghosts()
+        others = [one for one in open_jobs if one.job.key not in {*waiting, *unseen.keys}]
         request = PlanningRequest(
             now=now,
             parameters=self._parameters,
-            clusters=(self._state(managed, others, now),),
-            jobs=tuple(self._planning_job(known, now) for known in waiting.values()),
+            clusters=(self._state(managed, others, unseen.running, now),),
+            jobs=(*(self._planning_job(one, now) for one in waiting.values()), *unseen.waiting),
         )
         wanted = []
         for one in plan(request):
+            if one.key in unseen.keys:
+                continue
             # A quota's hold counts in either mode: it is no plan by carbon.
             kept = replace(one, shadow=self._shadow and one.reason is not Reason.QUOTA)
             known = waiting[one.key]
@@ -118,7 +122,9 @@ class PlanStarts:
             and self._ledger.plans.last_of(job) is None
         )
 
-    def _state(self, managed: ManagedCluster, jobs: list[KnownJob], now: int) -> ClusterState:
+    def _state(
+        self, managed: ManagedCluster, jobs: list[KnownJob], more: tuple[Busy, ...], now: int
+    ) -> ClusterState:
         nodes = managed.cluster.nodes()
         return ClusterState(
             name=managed.name,
@@ -130,7 +136,8 @@ class PlanStarts:
                 Busy(cpus=known.job.cpus, until_at=self._expected_end(known.job))
                 for known in jobs
                 if known.job.active
-            ),
+            )
+            + more,
         )
 
     def _expected_end(self, job: Job) -> int | None:

@@ -108,6 +108,47 @@ def test_active_planning_does_not_plan_what_has_started(make_site):
     assert site.ledger.plans.plan(job.key) is None
 
 
+def starts(site, count, **fields):
+    """The planned starts, in hours, of jobs that each start as soon as they are planned."""
+    found = []
+    for _ in range(count):
+        job = site.slurm.submit(directives=WISH, **fields)
+        site.round()
+        plan = site.ledger.plans.plan(job.key)
+        found.append((plan.start_at - START) / HOUR)
+        site.slurm.begin(job.key.job_id)
+        site.adopt.run()
+    return found
+
+
+def test_hours_that_were_given_away_are_taken_for_those_that_come_later(site, make_site):
+    """Sixteen CPUs: one job of sixteen fits into an hour, though each really ran at once."""
+    site.forecast(400, 200, 100, 300, 400, 400, 400, 400)
+    assert starts(site, 4, cpus=16) == [2, 1, 3, 0]
+
+
+def test_what_really_runs_and_would_wait_leaves_its_room_now(site):
+    site.forecast(100, 400, 90, 400, 400, 400, 400, 400)
+    first, second = starts(site, 2, cpus=16, time_limit_s=HOUR)
+    assert (first, second) == (2, 0)
+    assert site.ledger.plans.plan(site.slurm.present[2].key).reason is Reason.NO_ROOM
+
+
+@pytest.mark.parametrize(("ran_s", "reason"), [(2 * HOUR, Reason.NO_ROOM), (600, Reason.CLEANER)])
+def test_a_ghost_is_gone_once_it_would_have_run_as_long_as_it_did(site, ran_s, reason):
+    site.forecast(400, 400, 300, 100, 400, 400, 400, 400)
+    job = site.slurm.submit(directives=WISH, cpus=16, time_limit_s=2 * HOUR)
+    site.round()
+    assert site.ledger.plans.plan(job.key).start_at == START + 2 * HOUR
+    site.slurm.begin(1)
+    site.clock.at += ran_s
+    site.slurm.end(1)
+    site.clock.at = START + 2 * HOUR + 660
+    late = site.slurm.submit(directives=WISH, cpus=16, time_limit_s=HOUR)
+    site.round()
+    assert site.ledger.plans.plan(late.key).reason is reason
+
+
 def test_the_queue_says_that_it_is_a_shadow(site):
     site.forecast(*DIP)
     site.slurm.submit(directives=WISH)
