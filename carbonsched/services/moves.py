@@ -66,19 +66,31 @@ class Moves:
         self._most = most
         self._refused: frozenset[JobKey] = frozenset()
 
-    def apply(self, managed: ManagedCluster, wanted: Sequence[Wanted], now: int) -> Applied:
-        """Move the jobs that do not begin as planned."""
-        due = [one for one in wanted if self._due(one, now)]
-        due.sort(key=lambda one: (one.known.job.key in self._refused, *_urgency(one, now)))
+    def apply(
+        self, managed: ManagedCluster, wanted: Sequence[Wanted], now: int, only: JobKey | None
+    ) -> Applied:
+        """Move the jobs that do not begin as planned, of all that wait; or ``only`` one of them."""
+        due = [one for one in wanted if only in (None, one.plan.key) and self._due(one, now)]
+        due.sort(key=lambda one: (one.plan.key in self._refused, *_urgency(one, now)))
         tried = due[: self._most]
-        stayed = [one.known.job.key for one in tried if not self._move(managed, one)]
-        # What Slurm refuses comes last the next time, so that it cannot keep others from a turn.
-        others = (key for key in self._refused if key.cluster != managed.name)
-        self._refused = frozenset([*others, *stayed])
+        moved = {one.plan.key for one in tried if self._move(managed, one)}
+        self._remember(managed, wanted, {one.plan.key for one in tried}, moved)
         left = len(due) - len(tried)
         if left:
             _LOGGER.info("cluster %s: %d moves left for the next tick", managed.name, left)
-        return Applied(moved=len(tried) - len(stayed), calls=len(tried), left=left)
+        return Applied(moved=len(moved), calls=len(tried), left=left)
+
+    def _remember(
+        self,
+        managed: ManagedCluster,
+        wanted: Sequence[Wanted],
+        tried: set[JobKey],
+        moved: set[JobKey],
+    ) -> None:
+        """What Slurm refuses comes last the next time, and keeps nobody from their turn."""
+        waiting = {one.plan.key for one in wanted}
+        kept = {key for key in self._refused if key.cluster != managed.name or key in waiting}
+        self._refused = frozenset((kept | tried) - moved)
 
     def _due(self, wanted: Wanted, now: int) -> bool:
         """Whether Slurm's begin time is another than the plan's."""

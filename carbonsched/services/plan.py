@@ -99,9 +99,9 @@ class PlanStarts:
             known = waiting[one.key]
             self._quotas.reserve(known.job, kept.carried_out, now)
             self._ledger.plans.add_plan(kept)
-            if known.job.started_at is None and only in (None, one.key):
+            if known.job.started_at is None:
                 wanted.append(Wanted(known=known, plan=kept))
-        return self._moves.apply(managed, wanted, now)
+        return self._moves.apply(managed, wanted, now, only)
 
     def _to_plan(self, jobs: list[KnownJob], now: int) -> Iterator[KnownJob]:
         """The jobs to plan: those that wait, in shadow mode also those that have just started."""

@@ -75,9 +75,13 @@ def test_jobs_that_slurm_refuses_to_move_keep_no_others_from_their_turn(limited)
 
     limited.slurm.set_start = refusing
     assert planned(limited)[1] == Applied(moved=0, calls=2, left=2)
+    (managed,) = limited.clusters
+    own = limited.slurm.present[3].key
+    assert limited.plan.cluster(managed, only=own) == Applied(moved=1, calls=1)
+    limited.slurm.submit(directives=LATER, cpus=1)
     assert planned(limited)[1] == Applied(moved=2, calls=2, left=2)
     assert planned(limited)[1] == Applied(moved=0, calls=2)
-    assert told == [1, 2, 3, 4, 1, 2]
+    assert told == [1, 2, 3, 4, 5, 1, 2]
 
 
 def test_a_start_that_is_as_planned_needs_no_call(limited):
