@@ -121,7 +121,7 @@ class Views:
             "best_mg": plan.best_mg if plan else None,
             "saved_mg": plan.saved_mg if plan else None,
             "planned_at": plan.made_at if plan else None,
-            **_shadow(kept if shown else None),
+            **_shadow(kept),
             "epoch": epochs[0],
             "epochs": epochs[1],
             "prediction": self._prediction(job, plan.start_at if shown and plan else None),

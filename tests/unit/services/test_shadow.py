@@ -160,6 +160,17 @@ def test_the_queue_says_that_it_is_a_shadow(site):
     assert row["plan_text"].startswith("starts when Slurm has room (shadow mode); by its plan: ")
 
 
+def test_a_running_job_still_tells_what_its_plan_would_have_weighed(site):
+    site.forecast(*DIP)
+    job = site.slurm.submit(directives=WISH, begin=0)
+    site.slurm.begin(1)
+    site.round()
+    (row,) = site.views.queue(None)["jobs"]
+    plan = site.ledger.plans.plan(job.key)
+    assert (row["planned_start_at"], row["shadow_start_at"]) == (None, plan.start_at)
+    assert row["shadow_mg"] == plan.expected_mg < row["expected_mg"]
+
+
 def test_what_is_reserved_is_what_it_will_weigh_now(make_site):
     site = make_site(shadow=True, ada=10**9)
     site.forecast(*DIP)
