@@ -173,6 +173,7 @@ def _managed(cluster: ClusterConfig, pue: Pue) -> ManagedCluster:
             conf=slurm.conf,
             timeout_s=slurm.timeout_s,
             max_calls_per_s=slurm.max_calls_per_s,
+            by_name=slurm.by_name,
         ),
         zone=cluster.zone,
         pue=pue,
