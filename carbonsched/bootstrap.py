@@ -27,7 +27,9 @@ from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.outlook import IntensityTools, Outlook
 from carbonsched.services.own import OwnForecasts
+from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
+from carbonsched.services.planning_request import PlanningRequests
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ArchivedPue, ConstantPue, FetchPue, Since, TablePue
@@ -105,6 +107,7 @@ def build(config: SiteConfig) -> Application:
     budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
     quotas = Quotas(budgets, ledger, predict, time_zone)
     plan = PlanStarts(clusters, ledger, grid, quotas, clock, _policy(config), _parameters(config))
+    requests = PlanningRequests(ledger, grid, quotas, _policy(config), _parameters(config))
     presence = Presence()
     settle = SettleJobs(
         clusters, ledger, grid, predict, quotas, presence, clock, time_zone,
@@ -131,7 +134,8 @@ def build(config: SiteConfig) -> Application:
     backend = ServiceBackend(
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
         TakeReadings(clusters, ledger, presence, clock), quotas,
-        Advice(ledger, predict, quotas, clock, time_zone), views, statements,
+        Advice(ledger, predict, quotas, clock, time_zone),
+        PlaceJobs(clusters, ledger, predict, requests, clock), views, statements,
         Audits(clusters, ledger, clock), outlook, clock,
     )  # fmt: skip
     return Application(
