@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from carbonsched.model.directives import Directives
 
 MAX_SIZE = 10**9
-ANY = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
