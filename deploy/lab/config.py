@@ -27,8 +27,8 @@ class LabConfig:
 
     Attributes:
         directory: everything of the lab lies in it; every user must be able to reach it.
-        beside: the directory of a running lab whose munged, MariaDB, slurmdbd and spool this
-            cluster shares, so that ``sbatch -M`` reaches either from both. None: its own.
+        beside: the directory of a running lab whose munged, MariaDB, slurmdbd, spool and quota
+            file this cluster shares, so that ``sbatch -M`` reaches either from both. None: its own.
         node_cpus: what each node claims to have, whatever the host has.
         node_gpus: GPUs that the nodes claim to have, in their order; none where it ends.
         memory_limits: whether memory is allocated to jobs and held by control groups.

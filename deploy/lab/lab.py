@@ -57,7 +57,7 @@ class Lab:
     @property
     def quota_file(self) -> Path:
         """The snapshot that the submit plug-in reads."""
-        return self.directory / "quota" / "snapshot"
+        return self._shared / "quota" / "snapshot"
 
     @property
     def log(self) -> Path:
