@@ -44,7 +44,7 @@ _UNLIMITED = frozenset({"infinite", "unlimited", "-1", "0"})
 def all_options(line: CommandLine, head: ScriptHead) -> dict[str, str]:
     """Sbatch's options with their values as they count: words, environment, script."""
     environment = {
-        option: os.environ[name] for name, option in _ENVIRONMENT.items() if name in os.environ
+        option: os.environ[name] for name, option in _ENVIRONMENT.items() if os.environ.get(name)
     }
     return head.sbatch_values | environment | line.values
 
