@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -151,8 +151,10 @@ def _placed(submission: _Submission, site: Site | None) -> Placed | None:
     from carbonsched.submit.size import all_options, read_size  # noqa: PLC0415
 
     options = all_options(line, head)
-    if "clusters" in options:
-        say(f"--clusters={options['clusters']} is given, so no cluster is chosen")
+    quiet = "quiet" in options
+    if (why := _bound(options)) is not None:
+        if not quiet:
+            say(f"{why}, so no cluster is chosen")
         return None
     size, unread = read_size(line, head)
     placed = place(site, submission.clusters, submission.directives, size, unread)
@@ -160,10 +162,19 @@ def _placed(submission: _Submission, site: Site | None) -> Placed | None:
         without = f"no cluster is chosen{' and no plan made' if placed.away else ''}"
         then = f", and {submission.fallback(site)}" if placed.away else ""
         say(f"warning: {without}: {placed.failure}; sbatch's default cluster takes the job{then}")
-    if "quiet" not in options:
+    if not quiet:
         for words in (*placed.lines, *(placed.reasoning if submission.options.explain else ())):
             say(words)
     return placed
+
+
+def _bound(options: Mapping[str, str]) -> str | None:
+    """What binds the job to a cluster already, or ``None``."""
+    if "clusters" in options:
+        return f"--clusters={options['clusters']} is given"
+    if "dependency" in options:  # on another cluster the same ids are other people's jobs
+        return "--dependency names jobs of one cluster"
+    return None
 
 
 def _additions(submission: _Submission, site: Site | None, placed: Placed | None) -> list[str]:

@@ -148,6 +148,17 @@ def test_a_cluster_of_the_owners_own_is_left_alone(place, daemon, words, script,
     assert said(done)[0] == "--clusters=lab is given, so no cluster is chosen"
 
 
+@pytest.mark.parametrize("in_script", [False, True])
+def test_a_job_that_depends_on_others_stays_on_their_cluster(place, daemon, in_script):
+    line = "#SBATCH -d afterok:7\n" if in_script else ""
+    (place.folder / "job.sh").write_text(f"#!/bin/sh\n{line}")
+    words = [] if in_script else ["--dependency=afterok:7"]
+    done = place.run("--carbon-clusters=any", *words, "job.sh")
+    assert place.words() == [*LEASE, *map(str.encode, words), b"job.sh"]
+    assert daemon.asked is None
+    assert said(done)[0] == "--dependency names jobs of one cluster, so no cluster is chosen"
+
+
 def test_without_the_option_nothing_is_asked(place, daemon):
     place.run("job.sh")
     assert daemon.asked is None
@@ -159,6 +170,8 @@ def test_quiet_is_quiet(place, daemon):
     place.behave("")
     done = place.run("--carbon-clusters=any", "-Q", "job.sh")
     assert b"--clusters=north" in place.words()
+    assert (done.stdout, done.stderr) == (b"", b"")
+    done = place.run("--carbon-clusters=any", "-Q", "-Mlab", "job.sh")
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
