@@ -123,7 +123,8 @@ def test_the_job_runs_and_is_charged_where_it_emits_least(two, jobs, clean, dirt
     assert found, stdout
     here, there = weighed(said[0], clean, dirty)
     assert there == pytest.approx(3 * here, abs=3)
-    assert said[1].startswith("plan: starts now")
+    # It may have started before the daemon was told, and then has no plan.
+    assert any(line.startswith("predicted from ") for line in said[1:])
     row = settled(two, clean, int(found[1]))
     check(two, clean, row)
     assert row["quality"] == "modelled"
