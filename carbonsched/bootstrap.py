@@ -28,7 +28,9 @@ from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Moves
 from carbonsched.services.outlook import IntensityTools, Outlook
 from carbonsched.services.own import OwnForecasts
+from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
+from carbonsched.services.planning_request import PlanningRequests
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ArchivedPue, ConstantPue, FetchPue, Since, TablePue
@@ -106,10 +108,12 @@ def build(config: SiteConfig) -> Application:
     predict = PredictJobs(clusters, ledger, grid, clock)
     budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
     quotas = Quotas(budgets, ledger, predict, time_zone)
-    plan = PlanStarts(
-        clusters, ledger, grid, quotas, clock, _policy(config), _parameters(config),
-        Moves(ledger, config.planning.max_moves), shadow=config.planning.mode == "shadow",
-    )  # fmt: skip
+    shadow = config.planning.mode == "shadow"
+    requests = PlanningRequests(
+        ledger, grid, quotas, _policy(config), _parameters(config), shadow=shadow
+    )
+    moves = Moves(ledger, config.planning.max_moves)
+    plan = PlanStarts(clusters, ledger, requests, quotas, clock, moves)
     presence = Presence()
     settle = SettleJobs(
         clusters, ledger, grid, predict, quotas, presence, clock, time_zone,
@@ -136,7 +140,8 @@ def build(config: SiteConfig) -> Application:
     backend = ServiceBackend(
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
         TakeReadings(clusters, ledger, presence, clock), quotas,
-        Advice(ledger, predict, quotas, clock, time_zone), views, statements,
+        Advice(ledger, predict, quotas, clock, time_zone),
+        PlaceJobs(clusters, ledger, predict, requests, clock), views, statements,
         Audits(clusters, ledger, clock), ShadowReports(clusters, ledger, settle, clock), outlook,
         clock,
     )  # fmt: skip
@@ -179,6 +184,7 @@ def _managed(cluster: ClusterConfig, pue: Pue) -> ManagedCluster:
             conf=slurm.conf,
             timeout_s=slurm.timeout_s,
             max_calls_per_s=slurm.max_calls_per_s,
+            by_name=slurm.by_name,
         ),
         zone=cluster.zone,
         pue=pue,

@@ -8,6 +8,7 @@ from carbonsched import __version__
 from carbonsched.errors import ForbiddenError, RequestError
 from carbonsched.ledger import Ledger
 from carbonsched.model.directives import Directives
+from carbonsched.model.placement import Candidacy
 from carbonsched.ports import Clock
 from carbonsched.services.access import Access
 from carbonsched.services.adopt import AdoptJobs
@@ -16,6 +17,7 @@ from carbonsched.services.audit import Audits
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters
 from carbonsched.services.outlook import Outlook
+from carbonsched.services.place import PlaceJobs, Submitter
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.quotas import Quotas
@@ -52,6 +54,7 @@ class ServiceBackend:
         take: TakeReadings,
         quotas: Quotas,
         advice: Advice,
+        place: PlaceJobs,
         views: Views,
         statements: Statements,
         audits: Audits,
@@ -68,6 +71,7 @@ class ServiceBackend:
         self._predict = predict
         self._plan = plan
         self._advice = advice
+        self._place = place
         self._take = take
         self._quotas = quotas
         self._views = views
@@ -90,6 +94,11 @@ class ServiceBackend:
             self._predict.one(known)
             self._plan.cluster(self._clusters.get(cluster), only=known.job.key)
         return {"lines": self._advice.lines(known)}
+
+    def place(self, caller: Caller, asked: Candidacy) -> Document:
+        """Where a job would emit least; keeps nothing, so it needs no lock."""
+        who = Submitter(uid=caller.uid, user=self._access.name(caller))
+        return self._place.document(who, asked)
 
     def queue(self, caller: Caller, query: JobQuery) -> Document:
         """Pending and active jobs with their plans."""

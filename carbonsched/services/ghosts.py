@@ -28,6 +28,12 @@ class Ghosts:
     keys: frozenset[JobKey] = frozenset()
 
 
+def expected_s(job: Job, prediction: Prediction | None) -> int | None:
+    """How long a job should run: as predicted, at most its time limit; ``None`` where unknown."""
+    lengths = [job.time_limit_s, None if prediction is None else prediction.duration_s]
+    return min((one for one in lengths if one is not None), default=None)
+
+
 def ghosts(ledger: Ledger, cluster: str, now: int) -> Ghosts:
     """The ghosts of one cluster."""
     there = list(_there(ledger, cluster, now))
@@ -48,8 +54,7 @@ def _there(ledger: Ledger, cluster: str, now: int) -> Iterator[tuple[Job, Plan, 
 
 def _running(job: Job, plan: Plan, prediction: Prediction | None) -> Busy:
     """A job that began as it was planned: what is expected of it, for its end is not known then."""
-    known = [job.time_limit_s, prediction.duration_s if prediction else None]
-    length_s = min((one for one in known if one is not None), default=None)
+    length_s = expected_s(job, prediction)
     return Busy(cpus=job.cpus, until_at=None if length_s is None else plan.start_at + length_s)
 
 

@@ -36,7 +36,7 @@ def tell_daemon(
         "directives": asdict(directives),
     }
     try:
-        with _TimeLimit(site.submit_timeout_s):
+        with TimeLimit(site.submit_timeout_s):
             client = Client(site.daemon_url, Munge(site.munge_socket), site.submit_timeout_s)
             lines = _lines(client.post("/v1/jobs", wish))
             if explain:
@@ -50,7 +50,7 @@ def tell_daemon(
         say(line)
 
 
-class _TimeLimit:
+class TimeLimit:
     """Bounds the whole conversation: an answer that drips in must not hold the user."""
 
     def __init__(self, limit_s: float) -> None:

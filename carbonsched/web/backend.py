@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from carbonsched.model.directives import Directives
+from carbonsched.model.placement import Candidacy
 from carbonsched.transport.munge import Caller
 
 
@@ -80,6 +81,10 @@ class Backend(Protocol):
         self, caller: Caller, cluster: str, job_id: int, directives: Directives
     ) -> dict[str, Any]:
         """Take over a job that its owner has just submitted."""
+        ...
+
+    def place(self, caller: Caller, asked: Candidacy) -> dict[str, Any]:
+        """Where a job that its owner is about to submit would emit least."""
         ...
 
     def queue(self, caller: Caller, query: JobQuery) -> dict[str, Any]:

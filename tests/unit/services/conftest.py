@@ -22,7 +22,9 @@ from carbonsched.services.grid import Grid
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Moves
+from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
+from carbonsched.services.planning_request import PlanningRequests
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ConstantPue
@@ -55,9 +57,9 @@ class Clock:
 class StandInSlurm:
     """A cluster that remembers jobs and what it was told, with Slurm's rules for moving them."""
 
-    name = "lab"
-
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, name: str = "lab", cpus: int = 8) -> None:
+        self.name = name
+        self.cpus = cpus
         self._clock = clock
         self.present: dict[int, Job] = {}
         self.past: list[Job] = []
@@ -70,7 +72,7 @@ class StandInSlurm:
             directives = replace(directives, lease_s=LEASE_S)  # as csbatch does
         comment = encode_mark(directives) if directives else ""
         job = Job(
-            key=JobKey(cluster="lab", job_id=self._next, submitted_at=now, restarts=0),
+            key=JobKey(cluster=self.name, job_id=self._next, submitted_at=now, restarts=0),
             uid={"ada": 1001, "ben": 1002}[user], user=user, account="physics", partition="main",
             name="train", state="PENDING", cpus=2, time_limit_s=3600, eligible_at=now + begin,
         )  # fmt: skip
@@ -103,7 +105,7 @@ class StandInSlurm:
         return [job for job in self.past if job.key.job_id in job_ids]
 
     def nodes(self):
-        return [Node(name=f"n{number}", cpus=8, available=True) for number in (1, 2)]
+        return [Node(name=f"n{number}", cpus=self.cpus, available=True) for number in (1, 2)]
 
     def set_start(self, job_id, start_at, note):
         job = self.present.get(job_id)
@@ -123,23 +125,29 @@ class Site:
     embodied: Embodied | None = None
     shadow: bool = False
     most_moves: int = 200
+    others: tuple[ManagedCluster, ...] = ()
 
     def __post_init__(self) -> None:
         managed = ManagedCluster(
             cluster=self.slurm, zone="DE", pue=self.pue, embodied=self.embodied,
             node_classes=(NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=240.0),),
         )  # fmt: skip
-        self.clusters = Clusters([managed])
-        self.grid = Grid(self.ledger.archive, {"DE": (INFO,)}, 3600)
+        self.clusters = Clusters([managed, *self.others])
+        zones = {"DE", *(one.zone for one in self.others)}
+        self.grid = Grid(
+            self.ledger.archive, {name: (replace(INFO, zone=name),) for name in zones}, 3600
+        )
         self.adopt = AdoptJobs(self.clusters, self.ledger, self.clock)
         self.predict = PredictJobs(self.clusters, self.ledger, self.grid, self.clock)
         self.quotas = Quotas(Budgets(users=self.budgets), self.ledger, self.predict, "UTC")
-        self.plan = PlanStarts(
-            self.clusters, self.ledger, self.grid, self.quotas, self.clock,
-            DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400),
-            PlanningParameters(slot_s=900, minimum_gain_pct=5.0),
-            Moves(self.ledger, self.most_moves), shadow=self.shadow,
-        )  # fmt: skip
+        policy = DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400)
+        parameters = PlanningParameters(slot_s=900, minimum_gain_pct=5.0)
+        requests = PlanningRequests(
+            self.ledger, self.grid, self.quotas, policy, parameters, shadow=self.shadow
+        )
+        moves = Moves(self.ledger, self.most_moves)
+        self.plan = PlanStarts(self.clusters, self.ledger, requests, self.quotas, self.clock, moves)
+        self.place = PlaceJobs(self.clusters, self.ledger, self.predict, requests, self.clock)
         presence = Presence()
         self.settle = SettleJobs(
             self.clusters, self.ledger, self.grid, self.predict, self.quotas, presence, self.clock,
@@ -162,23 +170,26 @@ class Site:
         self.plan.run()
         self.settle.run()
 
-    def forecast(self, *g_per_kwh: int) -> None:
+    def forecast(self, *g_per_kwh: int, zone="DE") -> None:
         hour = self.clock.now() // 3600 * 3600
         points = tuple(
             Point(hour + index * 3600, hour + (index + 1) * 3600, value * 1000)
             for index, value in enumerate(g_per_kwh)
         )
         self.ledger.archive.add_forecast(
-            Forecast(info=INFO, issued_at=self.clock.now(), points=points), self.clock.now()
+            Forecast(info=replace(INFO, zone=zone), issued_at=self.clock.now(), points=points),
+            self.clock.now(),
         )
 
-    def actual(self, start_at: int, *g_per_kwh: int) -> None:
+    def actual(self, start_at: int, *g_per_kwh: int, zone="DE") -> None:
         points = tuple(
             Point(start_at + index * 3600, start_at + (index + 1) * 3600, value * 1000)
             for index, value in enumerate(g_per_kwh)
         )
         self.ledger.archive.add_actual(
-            IntensitySeries(info=INFO, fetched_at=self.clock.now(), points=points)
+            IntensitySeries(
+                info=replace(INFO, zone=zone), fetched_at=self.clock.now(), points=points
+            )
         )
 
     def segment(self, job: Job, start_at: int, length_s=300, energy_j=30_000, node="n1", **more):
@@ -201,13 +212,21 @@ class Site:
 def make_site(tmp_path):
     opened = []
 
-    def make(*, pue=None, embodied=None, shadow=False, **budgets) -> Site:
+    def make(*, pue=None, embodied=None, shadow=False, beside=(), **budgets) -> Site:
         clock = Clock()
         ledger = Ledger(tmp_path / f"ledger-{len(opened)}.db")
         opened.append(ledger)
         given = {"pue": pue} if pue else {}
+        others = tuple(one(clock) for one in beside)
         return Site(
-            clock, StandInSlurm(clock), ledger, budgets, embodied=embodied, shadow=shadow, **given
+            clock,
+            StandInSlurm(clock),
+            ledger,
+            budgets,
+            embodied=embodied,
+            shadow=shadow,
+            others=others,
+            **given,
         )
 
     yield make
@@ -218,3 +237,25 @@ def make_site(tmp_path):
 @pytest.fixture
 def site(make_site) -> Site:
     return make_site()
+
+
+@pytest.fixture
+def make_two(make_site):
+    """Makes a site with a second cluster, north in zone SE, of other nodes or another PUE."""
+
+    def make(*, cpus=8, pue_ppm=1_200_000, max_w=240.0):
+        def north(clock):
+            return ManagedCluster(
+                cluster=StandInSlurm(clock, "north", cpus), zone="SE",
+                pue=ConstantPue(pue_ppm=pue_ppm),
+                node_classes=(NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=max_w),),
+            )  # fmt: skip
+
+        return make_site(beside=[north])
+
+    return make
+
+
+@pytest.fixture
+def two(make_two) -> Site:
+    return make_two()

@@ -9,6 +9,7 @@ import pytest
 
 from carbonsched.errors import ClusterUnavailableError, ForbiddenError, RequestError
 from carbonsched.model.directives import Directives
+from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.services.access import Access
 from carbonsched.services.advice import Advice
 from carbonsched.services.backend import ServiceBackend
@@ -43,7 +44,7 @@ def make_backend(make_site, tmp_path):
             Access(("bin",)), lock, Ticks({"settle": site.settle.run}, lock, site.clock),
             site.clusters, site.ledger, site.adopt, site.predict, site.plan, site.take,
             site.quotas, Advice(site.ledger, site.predict, site.quotas, site.clock, "UTC"),
-            site.views, site.statements, site.audits, site.shadows,
+            site.place, site.views, site.statements, site.audits, site.shadows,
             Outlook(site.grid, site.clock), site.clock,
         )  # fmt: skip
         return site, backend
@@ -67,6 +68,20 @@ def test_a_submission_is_told_its_plan_weight_and_quota(make_backend):
     ]  # fmt: skip
     assert site.slurm.moves
     assert all("\n" not in line for line in lines)
+
+
+def test_a_job_is_weighed_as_its_callers_before_it_is_submitted(make_backend):
+    site, backend = make_backend()
+    site.forecast(400, 400)
+    asked = Candidacy(
+        clusters=(), size=JobSize(name="x", tasks=2, time_limit_s=HOUR), directives=Directives()
+    )
+    document = backend.place(DAEMON, asked)
+    assert document["chosen"] == "lab"
+    assert [(row["name"], row["mg"]) for row in document["clusters"]] == [("lab", 19_200)]
+    assert backend.queue(ROOT, JobQuery(everybody=True))["jobs"] == []
+    with pytest.raises(ForbiddenError, match="no user here"):
+        backend.place(STRANGER, asked)
 
 
 def test_another_users_job_is_not_adopted(make_backend):

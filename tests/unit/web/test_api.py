@@ -20,6 +20,7 @@ from carbonsched.errors import (
     TooLargeError,
 )
 from carbonsched.model.directives import Directives
+from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.transport.request import signed_payload
 from carbonsched.web.app import MAX_BODY
 from carbonsched.web.backend import (
@@ -118,6 +119,21 @@ def test_a_submission_arrives_with_its_directives(service):
     assert (name, told) == ("adopt", ["lab", 7, Directives(**asked)])
 
 
+def test_a_job_to_be_placed_arrives_with_what_is_said_of_it(service):
+    wish, size = {"max_delay_s": 60}, {"name": "train", "tasks": 4, "time_limit_s": 3600}
+    names = ["lab", "north"]
+    document = {"clusters": names, "here": "lab", "directives": wish, "job": size}
+    service.client.post("/v1/placement", document)
+    name, (_, asked) = last(service)
+    assert name == "place"
+    assert asked == Candidacy(
+        clusters=("lab", "north"),
+        size=JobSize(**size),
+        directives=Directives(**wish),
+        here="lab",
+    )
+
+
 def test_a_grant_arrives_with_its_reason(service):
     service.client.post(
         "/v1/quota/grants", {"subject": "user:ada", "mg": -5, "reason": "Tagung in Köln"}
@@ -142,10 +158,11 @@ def refused(answer, status, words=""):
 SIGNED = [
     ("GET", "/v1/queue"), ("GET", "/v1/jobs"), ("GET", "/v1/report"), ("GET", "/v1/quota"),
     ("GET", "/v1/audit"), ("GET", "/v1/shadow"), ("GET", "/v1/intensity"),
-    ("POST", "/v1/readings"), ("POST", "/v1/jobs"),
-    ("POST", "/v1/quota/grants"),
+    ("POST", "/v1/readings"), ("POST", "/v1/jobs"), ("POST", "/v1/quota/grants"),
+    ("POST", "/v1/placement"),
 ]  # fmt: skip
 SOUND = {
+    "/v1/placement": b"{}",
     "/v1/readings": b"{}",
     "/v1/jobs": b'{"cluster": "lab", "job_id": 7, "directives": {}}',
     "/v1/quota/grants": b'{"subject": "user:ada", "mg": 5, "reason": "x"}',
@@ -240,6 +257,15 @@ def test_a_malformed_question_is_refused_in_one_line(service, path):
         ("/v1/jobs", b'{"cluster": "lab", "job_id": 7, "directives": {"start_now": "no"}}'),
         ("/v1/jobs", b'{"cluster": "lab", "job_id": 7, "directives": {"\\ud800\\n": 1}}'),
         ("/v1/jobs", b'{"cluster": "\\ud800", "job_id": 7, "directives": {}}'),
+        ("/v1/placement", b'{"clusters": "lab"}'),
+        ("/v1/placement", b'{"clusters": ["\\ud800"]}'),
+        ("/v1/placement", json.dumps({"clusters": ["lab"] * 101}).encode()),
+        ("/v1/placement", b'{"job": []}'),
+        ("/v1/placement", b'{"job": {"tasks": 0.5}}'),
+        ("/v1/placement", b'{"job": {"time_limit_s": NaN}}'),
+        ("/v1/placement", b'{"job": {"colour": 1}}'),
+        ("/v1/placement", b'{"job": {"name": "\\ud800"}}'),
+        ("/v1/placement", b'{"directives": {"start_now": "no"}}'),
         ("/v1/quota/grants", b'{"subject": "user:ada", "mg": 5}'),
         ("/v1/quota/grants", b'{"subject": "user:ada", "mg": 5, "reason": "\\udfff"}'),
         ("/v1/quota/grants", b'{"subject": "user:ada", "mg": 5, "reason": ""}'),
