@@ -13,7 +13,8 @@ from carbonsched.model.prediction import Prediction, PredictionSource
 
 _KEY = ", ".join(JobKey.__dataclass_fields__)
 _PREDICTION = ", ".join(Prediction.__dataclass_fields__)
-_PLAN = ", ".join(name for name in Plan.__dataclass_fields__ if name != "key")
+_NOT_KEPT = ("key", "cluster")  # a job that has a key runs where it waits
+_PLAN = ", ".join(name for name in Plan.__dataclass_fields__ if name not in _NOT_KEPT)
 
 
 class PlanTable:
@@ -45,7 +46,7 @@ class PlanTable:
         before = self.plan(plan.key)
         if before and _essence(before) == _essence(plan):
             return False
-        row = {name: value for name, value in asdict(plan).items() if name != "key"}
+        row = {name: value for name, value in asdict(plan).items() if name not in _NOT_KEPT}
         self._file.insert("plans", [row | asdict(plan.key)])
         return True
 

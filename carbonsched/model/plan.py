@@ -29,8 +29,8 @@ class Plan:
 
     ``expected_mg`` and ``baseline_mg`` are by the same forecast and prediction, with PUE;
     ``None`` where there was no forecast to reckon with. ``best_mg`` is that of the cleanest start
-    within the job's bounds, had the cluster room for it at any time. A ``shadow`` plan is
-    kept, no more.
+    within the job's bounds, had the cluster room for it at any time. ``cluster`` is where it is to
+    run, which may be another than where it waits; ``None`` where nobody asks. A ``shadow`` plan is kept, no more.
     """
 
     key: JobKey
@@ -46,6 +46,7 @@ class Plan:
     provider: str | None = None
     shadow: bool = False
     best_mg: int | None = None
+    cluster: str | None = None
 
     @property
     def carried_out(self) -> Plan:

@@ -4,14 +4,19 @@ The daemon and the simulator call the same :func:`plan`; only clock and cluster 
 """
 
 from carbonsched.planning.bounds import Bounds, DelayPolicy, bounds
-from carbonsched.planning.planner import plan
+from carbonsched.planning.planner import Planned, plan
 from carbonsched.planning.request import (
     Busy,
     ClusterState,
+    Expected,
+    Pausable,
+    Place,
     PlanningJob,
     PlanningParameters,
     PlanningRequest,
+    Prices,
     QuotaHold,
+    Reserved,
 )
 
 __all__ = [
@@ -19,10 +24,16 @@ __all__ = [
     "Busy",
     "ClusterState",
     "DelayPolicy",
+    "Expected",
+    "Pausable",
+    "Place",
+    "Planned",
     "PlanningJob",
     "PlanningParameters",
     "PlanningRequest",
+    "Prices",
     "QuotaHold",
+    "Reserved",
     "bounds",
     "plan",
 ]

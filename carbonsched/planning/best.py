@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from carbonsched.planning.request import PlanningJob
-from carbonsched.planning.series import Cumulative
+from carbonsched.model.spread import Spread
+from carbonsched.planning.request import Place, PlanningJob
+from carbonsched.planning.signal import Signal
 
 
-def cleanest(
-    ahead: Cumulative, job: PlanningJob, duration_s: int, now: int, slot_s: int
-) -> int | None:
-    """The smallest integral of a forecast over any window that the job may run in.
+def cleanest_mg(
+    signal: Signal, job: PlanningJob, place: Place, now: int, slot_s: int
+) -> float | None:
+    """What it would emit there at its cleanest start, by a forecast; milligrams.
 
-    Windows begin at the earliest start and at the slots up to the latest, as far as the forecast
-    covers them; ``None`` where it covers none.
+    Starts are the earliest and the slots up to the latest, as far as the forecast covers them, and
+    compared by the job's mean length; ``None`` where the forecast covers none.
     """
     floor_at = job.floor_at(now)
-    if not ahead.covers(floor_at, floor_at + duration_s):
+    if not signal.covers(floor_at, place.length):
         return None
     latest_at = job.bounds.latest_at if job.bounds.deferrable else floor_at
     first_at = (floor_at // slot_s + 1) * slot_s
-    last_at = min(latest_at, ahead.end_at - duration_s)
+    last_at = min(latest_at, signal.last_start(place.length))
     slots = np.arange(first_at, last_at + 1, slot_s, dtype=np.int64)
     starts = np.concatenate(([floor_at], slots))
-    return int(ahead.windows(starts, duration_s).min())
+    mean = replace(place, length=Spread.exactly(place.length.mean_s))
+    masses = signal.known_length_mg(mean, starts)
+    if masses is None:  # cannot be: it is one length
+        return None
+    return signal.mass_mg(place, int(starts[masses.argmin()]))

@@ -5,25 +5,26 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from carbonsched.planning.request import ClusterState
-
 Flags = npt.NDArray[np.bool_]
 
 
 class Room:
-    """A count of CPUs by slot; the slots are aligned to the epoch and the first holds ``now``.
+    """A count of free CPUs by slot; the slots are aligned to the epoch and the first holds ``now``.
 
     A job that touches a slot takes its CPUs for the whole of it.
     """
 
-    def __init__(self, cluster: ClusterState, now: int, until_at: int, slot_s: int) -> None:
+    def __init__(self, cpus: int, now: int, until_at: int, slot_s: int) -> None:
         self._slot_s = slot_s
         self._base = now // slot_s
         slots = max(1, -(-until_at // slot_s) - self._base)
-        self._free = np.full(slots, cluster.cpus, dtype=np.int64)
-        for busy in cluster.busy:
-            end = slots if busy.until_at is None else self._end(max(busy.until_at, now + 1))
-            self._free[:end] -= busy.cpus
+        self._free = np.full(slots, cpus, dtype=np.int64)
+
+    def hold(self, start_at: int, end_at: int | None, cpus: int) -> None:
+        """CPUs that are not to be had in ``[start_at, end_at)``; ``None`` for ever after."""
+        first = max(0, start_at // self._slot_s - self._base)
+        end = len(self._free) if end_at is None else max(0, self._end(end_at))
+        self._free[first:end] -= cpus
 
     def fits(self, starts: npt.NDArray[np.int64], duration_s: int, cpus: int) -> Flags:
         """For each start, whether ``cpus`` are free throughout ``[start, start + duration_s)``."""
@@ -39,19 +40,21 @@ class Room:
         first = start_at // self._slot_s - self._base
         self._free[first : self._end(start_at + duration_s)] -= cpus
 
-    def take_first_fit(self, start_at: int, duration_s: int, cpus: int) -> int | None:
-        """Count a job where the queue will let it in: the first slot with room from its start.
+    def first_fit(self, start_at: int, duration_s: int, cpus: int) -> int | None:
+        """The first slot with room from a start on, where the queue will let a job in.
 
-        Returns that start. A job that fits nowhere is not counted, and has none: it will not run in
-        the time looked at.
+        ``None`` where it fits nowhere: it will not run in the time looked at.
         """
         slots = np.arange(start_at // self._slot_s - self._base, len(self._free), dtype=np.int64)
         starts = np.maximum((slots + self._base) * self._slot_s, start_at)
         fitting = np.flatnonzero(self.fits(starts, duration_s, cpus))
-        if not fitting.size:
-            return None
-        first_at = int(starts[fitting[0]])
-        self.take(first_at, duration_s, cpus)
+        return int(starts[fitting[0]]) if fitting.size else None
+
+    def take_first_fit(self, start_at: int, duration_s: int, cpus: int) -> int | None:
+        """Count a job where it fits first; that start. What fits nowhere is not counted."""
+        first_at = self.first_fit(start_at, duration_s, cpus)
+        if first_at is not None:
+            self.take(first_at, duration_s, cpus)
         return first_at
 
     def _end(self, at: int) -> int:

@@ -6,13 +6,18 @@ what all jobs would pay in a window, or how many nodes they would hold, are matr
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
+
+from carbonsched.model.spread import Spread
 
 Floats = npt.NDArray[np.float64]
 
 _BELOW_A_SLOT = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)
 _FROM_A_SLOT = 25
+_ROWS = 50_000
 
 
 class Lengths:
@@ -30,6 +35,12 @@ class Lengths:
         """Rates are wanted for so many slots."""
         self._whole = np.minimum(self.slots.astype(np.int64), longest - 1)
         self._part: Floats = self.slots - self._whole
+        # Most jobs of one plan were there in the one before.
+        self.row = lru_cache(maxsize=_ROWS)(self._row)
+
+    def _row(self, spread: Spread) -> Floats:
+        """The row of a run time."""
+        return self.weights(np.array(spread.seconds), np.array(spread.weights))
 
     def weights(self, run_times_s: Floats, weights: Floats) -> Floats:
         """The row of one job, which sums to 1: each run time is split between its neighbours.
@@ -76,3 +87,9 @@ class Lengths:
         gone = np.clip(self.slots[:, None] - np.arange(self.horizon), 0, 1)
         there: Floats = row @ gone
         return there
+
+
+@lru_cache(maxsize=4)
+def lengths_of(slot_s: int, horizon: int) -> Lengths:
+    """The one for these; it remembers rows."""
+    return Lengths(slot_s, horizon)

@@ -1,82 +1,119 @@
-"""The greedy planner: each job in turn takes the cleanest window that still has room.
+"""The planner: what a CPU is worth by cluster and hour, then each job where it costs least.
 
-Why greedy, and what each rule is for: docs/explanation/planning.md.
+Every half-hour prices are found at which what waits, and what is expected to come, fits into the
+CPUs. At every plan jobs are then placed one by one at the start that costs them least, the largest
+first, as CPUs that are free together are what lacks most. Jobs whose latest start comes near, by
+a pessimistic reckoning, go first. See docs/adr/0015-prices-on-capacity.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import groupby
+import heapq
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
-
+from carbonsched.model.intensity import Forecast
+from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Plan, Reason
 from carbonsched.planning import wording
-from carbonsched.planning.best import cleanest
-from carbonsched.planning.capacity import Room
+from carbonsched.planning.ahead import Ahead
+from carbonsched.planning.best import cleanest_mg
+from carbonsched.planning.choosing import Choice, Chooser, Costs
+from carbonsched.planning.lengths import lengths_of
+from carbonsched.planning.market import Bid, Market
+from carbonsched.planning.pausing import pieces, worth_it
 from carbonsched.planning.request import (
     ClusterState,
+    Pausable,
+    Place,
     PlanningJob,
-    PlanningParameters,
     PlanningRequest,
+    Prices,
 )
-from carbonsched.planning.series import Cumulative
-from carbonsched.planning.weighing import Choice, Weigher
-from carbonsched.units import emissions_mg, to_mg
+from carbonsched.planning.rooms import Rooms
+from carbonsched.planning.signal import Signal
+
+PRICE_SLOT_S = 1800
+_SPARE_S = 5400
+"""So long before its latest start a job is to have its CPUs, on a full cluster."""
+import os
+_DOUBT = float(os.environ.get("DOUBT","0.15"))
+_LEAD_S = int(os.environ.get("LEAD","1800"))
+_PACKING = float(os.environ.get("PACK","0.85"))
+_CAREFUL = 0.8
+_TYPICAL = 0.6
 
 
-def plan(request: PlanningRequest) -> tuple[Plan, ...]:
-    """One plan for each job of the request, ordered by job key.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One plan for each job, ordered by job key, and what the next plan may begin with.
+
+    ``pauses`` are the running jobs that had better stop now and go on later.
+    """
+
+    plans: tuple[Plan, ...]
+    prices: Prices | None
+    pauses: tuple[JobKey, ...] = ()
+
+
+def plan(request: PlanningRequest) -> Planned:
+    """Plan every job of the request.
 
     The same request gives the same plans, whatever the order of its jobs.
     """
-    clusters = {cluster.name: cluster for cluster in request.clusters}
-    plans: list[Plan] = []
-    jobs = sorted(request.jobs, key=lambda job: job.key)
-    for name, waiting in groupby(jobs, key=lambda job: job.key.cluster):
-        planner = _ClusterPlanner(request.now, request.parameters, clusters[name])
-        plans.extend(planner.plan(tuple(waiting)))
-    return tuple(sorted(plans, key=lambda one: one.key))
+    return _Planner(request).plan()
 
 
-class _ClusterPlanner:
-    """The plans of one cluster's jobs; owns the count of free CPUs while it makes them."""
+class _Planner:
+    """The plans of one request; owns the count of CPUs while it makes them."""
 
-    def __init__(self, now: int, parameters: PlanningParameters, cluster: ClusterState) -> None:
-        self._now = now
-        self._cluster = cluster
-        self._slot_s = parameters.slot_s
-        self._ahead = None if cluster.forecast is None else Cumulative(cluster.forecast, now)
-        ranked = None if cluster.ranking is None else Cumulative(cluster.ranking, now)
-        known = [one.end_at for one in (self._ahead, ranked) if one is not None]
-        self._horizon_at = max([*known, now + parameters.slot_s])
-        self._room = Room(cluster, now, self._horizon_at, parameters.slot_s)
-        compared = ranked or self._ahead
-        self._weigher = (
-            None
-            if compared is None
-            else Weigher(now, parameters, cluster.pue_ppm, compared, self._room)
+    def __init__(self, request: PlanningRequest) -> None:
+        self._request = request
+        self._now = request.now
+        self._clusters = {one.name: one for one in sorted(request.clusters, key=_name)}
+        self._jobs = sorted(request.jobs, key=lambda job: job.key)
+        base_at = self._now // PRICE_SLOT_S * PRICE_SLOT_S
+        lengths = lengths_of(PRICE_SLOT_S, -(-request.parameters.horizon_s // PRICE_SLOT_S))
+        self._forecasts = self._signals({n: c.forecast for n, c in self._clusters.items()})
+        compared = {n: c.ranking or c.forecast for n, c in self._clusters.items()}
+        self._ahead = {
+            name: Ahead(lengths, base_at, signal)
+            for name, signal in self._signals(compared).items()
+            if signal.end_at > self._now
+        }
+        self._market = Market(lengths, base_at, list(self._clusters.values()), self._ahead)
+
+    def plan(self) -> Planned:
+        """Jobs that cannot wait first, for they use room whatever is decided."""
+        choices = {job.key: one for job in self._jobs if (one := self._fixed(job))}
+        open_jobs = [job for job in self._jobs if job.key not in choices]
+        pressed = self._pressed(open_jobs, choices)
+        prices = self._price(open_jobs)
+        rooms = self._rooms(_TYPICAL)
+        for job in sorted(self._jobs, key=_urgency):
+            if job.key in choices:
+                self._count(job, choices[job.key], rooms)
+        for job in self._fewest_late(pressed):
+            choices[job.key] = self._hurry(job, rooms)
+        weighed = [job for job in open_jobs if job.key not in choices]
+        chooser = Chooser(
+            self._now, self._request.parameters, self._ahead, Costs(self._ahead, weighed), rooms
         )
+        for job in self._in_turn(weighed):
+            choices[job.key] = chooser.choose(job, self._last_at(job))
+        plans = tuple(self._plan(job, choices[job.key]) for job in self._jobs)
+        pauses = tuple(one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one))
+        return Planned(plans=plans, prices=prices, pauses=pauses)
 
-    def plan(self, jobs: tuple[PlanningJob, ...]) -> list[Plan]:
-        """Jobs that cannot wait first, for they use room whatever is decided; then least slack."""
-        ordered = sorted(jobs, key=self._urgency)
-        fixed = {job.key: self._fixed(job) for job in ordered}
-        plans = []
-        for job in ordered:
-            choice = fixed[job.key]
-            if choice is not None:
-                self._count(job, choice)
-                plans.append(self._plan(job, choice))
-        for job in ordered:
-            if fixed[job.key] is None:
-                choice = self._weighed(job)
-                self._count(job, choice)
-                plans.append(self._plan(job, choice))
-        return plans
+    def _signals(self, forecasts: Mapping[str, Forecast | None]) -> dict[str, Signal]:
+        return {
+            name: Signal(forecast, self._now, self._clusters[name].pue_ppm)
+            for name, forecast in forecasts.items()
+            if forecast is not None
+        }
 
-    def _urgency(self, job: PlanningJob) -> tuple[int, int, object]:
-        return (job.bounds.latest_at - job.floor_at(self._now), job.key.submitted_at, job.key)
+    # Jobs that are not weighed
 
     def _fixed(self, job: PlanningJob) -> Choice | None:
         """The choice where nothing has to be weighed, else ``None``."""
@@ -89,54 +126,167 @@ class _ClusterPlanner:
             later = " leaves no more time to wait" if job.bounds.deferrable else ""
             reason = Reason.USER_BEGIN if floor_at > self._now else Reason.NOT_DEFERRABLE
             return Choice(floor_at, reason, f"{job.bounds.why}{later}")
-        if self._weigher is None:
-            return Choice(floor_at, Reason.NO_FORECAST, "there is no forecast for its grid zone")
+        if job.key.cluster not in self._ahead:
+            return Choice(floor_at, *self._unforeseen(job.key.cluster))
         if job.prediction is None:
             return Choice(floor_at, Reason.NOT_DEFERRABLE, "nothing tells how long it will run")
+        if job.released:
+            return Choice(floor_at, Reason.NO_ROOM, "it waits in the queue")
         return None
 
-    def _weighed(self, job: PlanningJob) -> Choice:
-        if self._weigher is None or job.prediction is None:
-            raise AssertionError("a job without forecast or prediction has a fixed start")
-        choice = self._weigher.weigh(job, job.prediction)
-        ranking = self._cluster.ranking
-        if ranking is None:
-            return choice
-        # Its integrals are of another signal: grams are those of the forecast.
-        by = f"compared by {ranking.info.provider}'s {ranking.info.kind} intensity"
-        why = f"{choice.why}, {by}" if choice.why else by
-        return replace(choice, why=why, integral=None, baseline=None)
+    def _unforeseen(self, cluster: str) -> tuple[Reason, str]:
+        state = self._clusters[cluster]
+        if state.forecast is None and state.ranking is None:
+            return Reason.NO_FORECAST, "there is no forecast for its grid zone"
+        return Reason.FORECAST_TOO_SHORT, "the forecast ends before the job"
 
-    def _count(self, job: PlanningJob, choice: Choice) -> None:
-        """Take the job's room: a deferred one's where it was found, else where the queue has it.
+    def _pressed(
+        self, jobs: list[PlanningJob], choices: Mapping[JobKey, Choice]
+    ) -> list[PlanningJob]:
+        """Those that may be late unless they take what they can get.
+
+        If everything went into the queue now, in order of latest starts, and ran long.
+        """
+        rooms = self._rooms(_CAREFUL)
+        for job in self._jobs:
+            if job.key in choices:
+                self._count(job, choices[job.key], rooms)
+        pressed = []
+        for job in sorted(jobs, key=_urgency):
+            at, _ = rooms.queue(job.places, job.floor_at(self._now))
+            if at is None or at + _DOUBT * (at - self._now) > self._last_at(job):
+                pressed.append(job)
+        return pressed
+
+    def _fewest_late(self, pressed: list[PlanningJob]) -> list[PlanningJob]:
+        """In order of latest starts; last those that had better be late, as not all can be in time.
+
+        Of one machine that does all work at the rate of all clusters, the rule of Moore (1968):
+        where a job would be late, the largest so far is put off.
+        """
+        cpus = _PACKING * max(1, sum(cluster.cpus for cluster in self._clusters.values()))
+        kept: list[tuple[float, int]] = []
+        at = float(self._now)
+        late: set[int] = set()
+        for number, job in enumerate(pressed):
+            if at > job.bounds.latest_at and kept and -kept[0][0] > _work(job) / cpus:
+                longest_s, other = heapq.heappop(kept)
+                at += longest_s
+                late.add(other)
+            heapq.heappush(kept, (-_work(job) / cpus, number))
+            at += _work(job) / cpus
+        on_time = [job for number, job in enumerate(pressed) if number not in late]
+        return on_time + [job for number, job in enumerate(pressed) if number in late]
+
+    def _hurry(self, job: PlanningJob, rooms: Rooms) -> Choice:
+        """Where it is let in first, whatever it emits.
+
+        It goes to a queue when that is near: until then it may still go to another cluster.
+        """
+        why = "the queue may not have its CPUs before its latest start otherwise"
+        floor_at = job.floor_at(self._now)
+        at, place = rooms.queue(job.places, floor_at)
+        if at is None or at <= floor_at + _LEAD_S:
+            return Choice(floor_at, Reason.NO_ROOM, why, place)
+        return Choice(min(at - _LEAD_S, self._last_at(job)), Reason.NO_ROOM, why, place)
+
+    def _count(self, job: PlanningJob, choice: Choice, rooms: Rooms) -> None:
+        """Take the job's room where the queue will let it in.
 
         A job whose length nobody knows is counted to the end of the time looked at.
         """
-        rest_s = self._horizon_at - self._now
-        duration_s = rest_s if job.prediction is None else job.prediction.duration_s
-        if choice.start_at >= self._horizon_at:
+        until_at = self._now + self._request.parameters.horizon_s
+        if choice.start_at >= until_at:
             return
-        if choice.start_at > job.floor_at(self._now):
-            self._room.take(choice.start_at, duration_s, job.cpus)
-        else:
-            self._room.take_first_fit(choice.start_at, duration_s, job.cpus)
+        if not job.places:
+            rooms[job.key.cluster].hold(choice.start_at, None, job.cpus)
+            return
+        rooms.queue((choice.place or job.places[0],), choice.start_at)
+
+    def _rooms(self, share: float) -> Rooms:
+        parameters = self._request.parameters
+        until_at = self._now + parameters.horizon_s
+        return Rooms(
+            list(self._clusters.values()), self._now, until_at, parameters.slot_s, share
+        )
+
+    # Jobs that are
+
+    def _price(self, jobs: list[PlanningJob]) -> Prices | None:
+        if not self._ahead:
+            return None
+        bids = [Bid(job.places, job.floor_at(self._now), self._last_at(job)) for job in jobs]
+        bids += [Bid(one.places, one.first_at, one.last_at) for one in self._request.expected]
+        prices = self._market.prices(bids, self._request.before)
+        for name, price in prices.by_cluster.items():
+            self._ahead[name].set_price(price)
+        return prices
+
+    def _stops(self, one: Pausable) -> bool:
+        """Whether a running job had better stop now and go on in cheaper hours."""
+        ahead = self._ahead.get(one.cluster)
+        if ahead is None or one.slack_s <= PRICE_SLOT_S:
+            return False
+        work = ahead.slots_of(one.left)
+        reach = len(ahead.price)
+        cost = one.watts * ahead.rates[:reach] + one.cpus * ahead.price
+        window = work + (one.slack_s - min(_SPARE_S, one.slack_s // 8)) / PRICE_SLOT_S
+        found = pieces(cost, work, window, one.cost_s / PRICE_SLOT_S)
+        whole_mg = one.watts * float(ahead.rates[: max(1, round(work))].sum())
+        parameters = self._request.parameters
+        needed_mg = max(parameters.minimum_gain_mg, parameters.minimum_gain_pct / 100 * whole_mg)
+        return found.runs[0][0] > 0 and worth_it(found.saved_mg, whole_mg, needed_mg)
+
+    def _in_turn(self, jobs: list[PlanningJob]) -> list[PlanningJob]:
+        """The largest first; of equal ones each user's first, then each one's second."""
+        turns: dict[JobKey, int] = {}
+        seen: Counter[str] = Counter()
+        for job in sorted(jobs, key=lambda job: (job.key.submitted_at, job.key)):
+            turns[job.key] = seen[job.user]
+            seen[job.user] += 1
+
+        def order(job: PlanningJob) -> tuple[float, int, int, int, JobKey]:
+            area = max(place.cpus * place.length.mean_s for place in job.places)
+            return (-area, job.bounds.latest_at, turns[job.key], job.key.submitted_at, job.key)
+
+        return sorted(jobs, key=order)
+
+    def _last_at(self, job: PlanningJob) -> int:
+        """Its latest start less what a queue may take."""
+        floor_at = job.floor_at(self._now)
+        return max(floor_at, job.bounds.latest_at - self._spare_s(job))
+
+    def _spare_s(self, job: PlanningJob) -> int:
+        waits_s = job.bounds.latest_at - job.bounds.earliest_at
+        return min(_SPARE_S, waits_s // 8)
+
+    # Words
 
     def _plan(self, job: PlanningJob, choice: Choice) -> Plan:
         floor_at = job.floor_at(self._now)
-        expected_mg = self._mass(job, choice.start_at, choice.integral)
-        baseline_mg = self._mass(job, floor_at, choice.baseline)
-        forecast = self._cluster.forecast
+        own = job.places[0] if job.places else None
+        place = choice.place or own
+        cluster = self._clusters[place.cluster if place else job.key.cluster]
+        expected_mg = self._mass(place, choice.start_at)
+        baseline_mg = self._mass(own, floor_at)
+        why = choice.why
+        if cluster.ranking is not None and choice.place is not None:
+            info = cluster.ranking.info
+            by = f"compared by {info.provider}'s {info.kind} intensity"
+            why = f"{why}, {by}" if why else by
+        forecast = cluster.forecast
         return Plan(
             key=job.key,
             made_at=self._now,
             start_at=choice.start_at,
+            cluster=cluster.name,
             baseline_at=floor_at,
             latest_at=max(choice.start_at, job.bounds.latest_at),
             reason=choice.reason,
             text=wording.sentence(
                 wait_s=choice.start_at - self._now,
                 floor_s=floor_at - self._now,
-                why=choice.why,
+                why=why,
                 expected_mg=expected_mg,
                 baseline_mg=baseline_mg,
             ),
@@ -149,25 +299,38 @@ class _ClusterPlanner:
 
     def _best_mg(self, job: PlanningJob, choice: Choice, expected_mg: int | None) -> int | None:
         """What the cleanest start would weigh: never more than the chosen one within the bounds."""
-        if job.prediction is None or self._ahead is None:
+        signal = self._forecasts.get(job.key.cluster)
+        if signal is None or not job.places:
             return None
-        duration_s, slot_s = job.prediction.duration_s, self._slot_s
-        integral = cleanest(self._ahead, job, duration_s, self._now, slot_s)
-        if integral is None:
-            return None
-        best_mg = self._mass(job, job.floor_at(self._now), integral)
-        known = [one for one in (best_mg, expected_mg) if one is not None]
-        return min(known) if choice.start_at <= job.bounds.latest_at else best_mg
+        slot_s = self._request.parameters.slot_s
+        found = cleanest_mg(signal, job, job.places[0], self._now, slot_s)
+        if found is None or expected_mg is None or choice.start_at > job.bounds.latest_at:
+            return None if found is None else round(found)
+        return min(round(found), expected_mg)
 
-    def _mass(self, job: PlanningJob, start_at: int, integral: int | None) -> int | None:
+    def _mass(self, place: Place | None, start_at: int) -> int | None:
         """Milligrams of the job if it starts then; ``None`` where the forecast does not reach."""
-        if job.prediction is None or self._ahead is None:
+        if place is None:
             return None
-        duration_s = job.prediction.duration_s
-        if integral is None:
-            if not self._ahead.covers(start_at, start_at + duration_s):
-                return None
-            integral = int(self._ahead.windows(np.array([start_at]), duration_s)[0])
-        return to_mg(
-            emissions_mg(job.prediction.energy_j, self._cluster.pue_ppm, integral) / duration_s
-        )
+        signal = self._forecasts.get(place.cluster)
+        if signal is None or not signal.covers(start_at, place.length):
+            return None
+        return round(signal.mass_mg(place, start_at))
+
+
+def _name(cluster: ClusterState) -> str:
+    return cluster.name
+
+
+def _key(one: Pausable) -> JobKey:
+    return one.key
+
+
+def _work(job: PlanningJob) -> float:
+    """CPU-seconds, by its mean length."""
+    place = job.places[0]
+    return place.cpus * place.length.mean_s
+
+
+def _urgency(job: PlanningJob) -> tuple[int, JobKey]:
+    return job.bounds.latest_at, job.key

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from carbonsched.model.intensity import Forecast
 from carbonsched.model.job import JobKey
 from carbonsched.model.prediction import Prediction
+from carbonsched.model.spread import Spread
 from carbonsched.planning.bounds import Bounds
+from carbonsched.planning.lengths import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningParameters:
-    """The site's choices: length of a slot, and what a deferral must save to be worth it.
+    """The site's choices: slots, and what a deferral must save to be worth it.
 
-    A deferral must reach both minima: ``minimum_gain_pct`` per cent of the emissions of an
-    immediate start, and ``minimum_gain_mg``.
+    Starts are chosen on slots of ``slot_s`` within ``horizon_s``. A deferral must reach both
+    minima: ``minimum_gain_pct`` per cent of the emissions of an immediate start, and
+    ``minimum_gain_mg``.
     """
 
     slot_s: int = 900
+    horizon_s: int = 56 * 3600
     minimum_gain_pct: float = 5.0
     minimum_gain_mg: int = 0
 
     def __post_init__(self) -> None:
         if self.slot_s < 1:
             raise ValueError("a planning slot lasts at least a second")
+        if self.horizon_s < 3600:
+            raise ValueError("a plan looks at least an hour ahead")
         if self.minimum_gain_pct < 0 or self.minimum_gain_mg < 0:
             raise ValueError("a minimum gain is not negative")
 
@@ -38,18 +45,40 @@ class QuotaHold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A cluster on which a job may run: what it takes and draws there (before PUE), how long.
+
+    ``cpus`` is a fraction where it stands for jobs that are only expected.
+    """
+
+    cluster: str
+    cpus: float
+    watts: float
+    length: Spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningJob:
     """One waiting job, or a pending array as one.
 
-    ``cpus`` is what it takes while it runs: all of a pending array's tasks together.
-    ``planned_start_at`` is the start of a standing deferral, ``None`` where there is none.
+    ``cpus`` is what it takes while it runs: all of a pending array's tasks together. ``length`` is
+    the spread of run times where more is known of them than the prediction's duration.
+    ``elsewhere`` are other clusters that it may still go to. ``planned_start_at`` is the start of a
+    standing deferral, ``None`` where there is none; ``released`` that an earlier plan has let it
+    into the queue. ``stop_cost_s`` is the extra run time of each interruption of a job that can be
+    checkpointed, ``None`` of any other.
     """
 
     key: JobKey
     cpus: int
     bounds: Bounds
     prediction: Prediction | None = None
+    length: Spread | None = None
+    elsewhere: tuple[Place, ...] = ()
+    user: str = ""
     planned_start_at: int | None = None
+    released: bool = False
+    stop_cost_s: int | None = None
     quota: QuotaHold | None = None
 
     def __post_init__(self) -> None:
@@ -60,13 +89,62 @@ class PlanningJob:
         """The first instant at which it could start: now, or its owner's own begin time."""
         return max(now, self.bounds.earliest_at)
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Its own cluster first; empty where nothing tells how long it will run."""
+        known = self.prediction
+        if known is None:
+            return ()
+        own = Place(
+            cluster=self.key.cluster,
+            cpus=self.cpus,
+            watts=known.energy_j / known.duration_s,
+            length=self.length or Spread.exactly(known.duration_s),
+        )
+        return (own, *self.elsewhere)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pausable:
+    """A running job that may be requeued and go on later, at ``cost_s`` more of running each time.
+
+    It may wait ``slack_s`` more, all in all.
+    """
+
+    key: JobKey
+    cluster: str
+    cpus: int
+    watts: float
+    left: Spread
+    slack_s: int
+    cost_s: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
-    """CPUs that running jobs hold until ``until_at``; ``None`` where no end is known."""
+    """CPUs that are held until ``until_at`` or for what is ``left``; neither: no end is known."""
 
     cpus: int
-    until_at: int | None
+    until_at: int | None = None
+    left: Spread | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """CPUs that are not ours in ``[start_at, end_at)``: a reservation, a maintenance."""
+
+    cpus: int
+    start_at: int
+    end_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """Jobs that nobody has submitted yet, as one that takes as much: it may start in between."""
+
+    places: tuple[Place, ...]
+    first_at: int
+    last_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +160,32 @@ class ClusterState:
     pue_ppm: int
     forecast: Forecast | None
     busy: tuple[Busy, ...] = ()
+    reserved: tuple[Reserved, ...] = ()
     ranking: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What a CPU was worth by cluster and slot of half an hour, in the plan of ``made_at``."""
+
+    made_at: int
+    by_cluster: Mapping[str, Floats] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningRequest:
-    """What is known at ``now``; the order of jobs and clusters does not matter."""
+    """What is known at ``now``; the order of jobs and clusters does not matter.
+
+    ``before`` are the prices of the plan before: they hold for half an hour.
+    """
 
     now: int
     parameters: PlanningParameters
     clusters: tuple[ClusterState, ...]
     jobs: tuple[PlanningJob, ...]
+    pausable: tuple[Pausable, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    before: Prices | None = None
 
     def __post_init__(self) -> None:
         names = [cluster.name for cluster in self.clusters]
@@ -101,7 +194,9 @@ class PlanningRequest:
         keys = [job.key for job in self.jobs]
         if len(set(keys)) != len(keys):
             raise ValueError("a job appears twice in a planning request")
-        if strangers := {key.cluster for key in keys} - set(names):
+        used = {key.cluster for key in keys}
+        used |= {place.cluster for job in self.jobs for place in job.elsewhere}
+        if strangers := used - set(names):
             raise ValueError(
                 f"a job waits on {min(strangers)}, which the request does not describe"
             )

@@ -11,6 +11,7 @@ from carbonsched.model.intensity import Forecast, Point
 
 Integers = npt.NDArray[np.int64]
 
+_DAY_S = 86_400
 
 BRIDGED_S = 3600
 """The longest gap that is bridged: one row of an hourly forecast, twelve of one in 5 minutes.
@@ -26,7 +27,8 @@ class Cumulative:
     Only the stretch that begins at ``start_at`` counts: what lies behind a gap of more than
     ``BRIDGED_S`` is not known well enough to plan on. A shorter one has the mean of its neighbours,
     before the first period that of the first. Values are mg/kWh x seconds in 64-bit integers: a
-    century at 2,000 g/kWh is below 7e15, far from overflow.
+    century at 2,000 g/kWh is below 7e15, far from overflow. Behind ``end_at`` the last day of the
+    stretch is repeated, or all of a shorter one.
     """
 
     __slots__ = ("_rates", "_starts", "_sums", "end_at", "start_at")
@@ -49,9 +51,21 @@ class Cumulative:
         return self.start_at <= start_at and end_at <= self.end_at
 
     def upto(self, instants: Integers) -> Integers:
-        """The integral from ``start_at`` to each instant; all must lie in the known stretch."""
+        """The integral from ``start_at`` to each instant from there on."""
         if not self._starts.size:
             return np.zeros_like(instants)
+        over = np.maximum(instants - self.end_at, 0)
+        if not over.any():
+            return self._known_upto(instants)
+        period_s = min(_DAY_S, self.end_at - self.start_at)
+        times, rest_s = np.divmod(over, period_s)
+        from_at = self.end_at - period_s
+        whole, before = self._known_upto(np.array([self.end_at, from_at], dtype=np.int64))
+        repeated = times * (whole - before) + self._known_upto(from_at + rest_s) - before
+        result: Integers = self._known_upto(np.minimum(instants, self.end_at)) + repeated
+        return result
+
+    def _known_upto(self, instants: Integers) -> Integers:
         index = np.searchsorted(self._starts, instants, side="right") - 1
         result: Integers = self._sums[index] + self._rates[index] * (instants - self._starts[index])
         return result

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from carbonsched.model.spread import Spread
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,24 +23,6 @@ _SHARE_WEIGHT = 0.25
 _NEWEST_SHARES = 200
 _FEW_SHARES = 20
 _LEAST_WEIGHT = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Possible seconds in rising order, and how much each counts."""
-
-    seconds: Floats
-    weights: Floats
-
-    @property
-    def mean_s(self) -> float:
-        """The expected length."""
-        return float(np.average(self.seconds, weights=self.weights))
-
-    def quantile_s(self, share: float) -> float:
-        """The length that a run exceeds with a probability of ``1 - share``."""
-        upto = np.cumsum(self.weights)
-        return float(np.interp(share, (upto - self.weights / 2) / upto[-1], self.seconds))
 
 
 class RunTimes:
@@ -70,14 +54,15 @@ class RunTimes:
     def left(self, user: str, nodes: int, requested_s: int, elapsed_s: int) -> Spread:
         """What is expected of one that has run for so long: how much longer it runs."""
         whole = self.of(user, nodes, requested_s)
-        longer = whole.seconds > elapsed_s
-        if whole.weights[longer].sum() < _LEAST_WEIGHT:
+        longer = bisect_right(whole.seconds, elapsed_s)
+        if sum(whole.weights[longer:]) < _LEAST_WEIGHT:
             # Longer than nearly all before it. Of run times that are spread by factors, as these
             # are, what is left is as likely in each factor up to the request.
             first, last = elapsed_s * 1.02 + 1, max(requested_s, elapsed_s * 1.03 + 2)
-            seconds = first * (last / first) ** np.array(_SHARES) - elapsed_s
-            return Spread(seconds, np.ones(len(_SHARES)))
-        return Spread(whole.seconds[longer] - elapsed_s, whole.weights[longer])
+            later = (first * (last / first) ** share for share in _SHARES)
+            return Spread(tuple(at_s - elapsed_s for at_s in later), (1.0,) * len(_SHARES))
+        left = tuple(length_s - elapsed_s for length_s in whole.seconds[longer:])
+        return Spread(left, whole.weights[longer:])
 
     def _made(self, keys: tuple[Hashable, ...], requested_s: int) -> Spread:
         seconds, weights = list(self._usual * requested_s), [_SHARE_WEIGHT] * len(_SHARES)
@@ -88,9 +73,11 @@ class RunTimes:
             weights += [weight] * len(runs[-newest:])
             if len(runs) >= _ENOUGH:
                 break
-        order = np.argsort(seconds, kind="stable")
-        rising = np.clip(np.array(seconds)[order], 1, requested_s)
-        return Spread(rising, np.array(weights)[order])
+        possible = sorted(
+            (min(max(1.0, float(length_s)), float(requested_s)), weight)
+            for length_s, weight in zip(seconds, weights, strict=True)
+        )
+        return Spread(tuple(one for one, _ in possible), tuple(weight for _, weight in possible))
 
 
 def _keys(user: str, nodes: int, requested_s: int) -> tuple[Hashable, ...]:

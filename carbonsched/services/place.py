@@ -87,7 +87,7 @@ class PlaceJobs:
         if trial.cpus > candidate.cpus:
             words = f"the job's {trial.cpus} CPUs are more than the {candidate.cpus} it has"
             return replace(candidate, why=words)
-        (planned,) = (one for one in plan(request) if one.key == trial.key)
+        (planned,) = (one for one in plan(request).plans if one.key == trial.key)
         best = replace(planned, shadow=self._requests.shadow).carried_out
         weighed = self._weighed(known.job, prediction, best, managed)
         return replace(candidate, takes=True, start_at=best.start_at, **weighed)

@@ -59,7 +59,7 @@ class PlanStarts:
         now = self._clock.now()
         waiting = self._requests.waiting(open_jobs, now)
         wanted = []
-        for one in plan(self._requests.of(managed, open_jobs, now)):
+        for one in plan(self._requests.of(managed, open_jobs, now)).plans:
             known = waiting.get(one.key)
             if known is None:  # of the shadow mode: it has started
                 continue

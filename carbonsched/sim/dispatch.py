@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass, field
 
-from carbonsched.sim.scenario import Run, SimCluster, SimJob
+from carbonsched.sim.scenario import SimCluster, SimJob
 
 
 @dataclass(order=True, slots=True)
@@ -25,7 +25,7 @@ class Dispatcher:
 
     def __init__(self, cluster: SimCluster) -> None:
         self.cluster = cluster
-        self.running: dict[str, Run] = {}
+        self.running: dict[str, tuple[SimJob, int]] = {}  # with its requested end
         self._free = cluster.nodes
         self._queue: list[_Queued] = []
         self._ends: list[tuple[int, int]] = []  # requested end and nodes, in order
@@ -37,31 +37,30 @@ class Dispatcher:
 
     def requested_work(self) -> int:
         """Node-seconds that the running and the queued jobs requested, whole."""
-        jobs = [run.job for run in self.running.values()] + self.queued
+        jobs = [job for job, _ in self.running.values()] + self.queued
         return sum(job.nodes * job.requested_s for job in jobs)
 
     def enqueue(self, job: SimJob, order: int) -> None:
         """A job may run from now on; ``order`` breaks ties between equal times."""
         insort(self._queue, _Queued(job.submit_at, order, job))
 
-    def finish(self, job_id: str) -> Run:
+    def finish(self, job_id: str) -> None:
         """A job has ended; its nodes are free."""
-        run = self.running.pop(job_id)
-        self._free += run.job.nodes
-        self._ends.remove((run.start_at + run.job.requested_s, run.job.nodes))
-        return run
+        job, requested_end_at = self.running.pop(job_id)
+        self._free += job.nodes
+        self._ends.remove((requested_end_at, job.nodes))
 
-    def dispatch(self, now: int) -> list[Run]:
+    def dispatch(self, now: int) -> list[SimJob]:
         """Start what may start now."""
-        started: list[Run] = []
+        started: list[SimJob] = []
         while self._queue and self._queue[0].job.nodes <= self._free:
             started.append(self._start(self._queue.pop(0).job, now))
         if self._queue and self._free:
             started.extend(self._backfill(now))
         return started
 
-    def _backfill(self, now: int) -> list[Run]:
-        started: list[Run] = []
+    def _backfill(self, now: int) -> list[SimJob]:
+        started: list[SimJob] = []
         shadow_at, extra = self._reservation(self._queue[0].job)
         left: list[_Queued] = [self._queue[0]]
         for waiting in self._queue[1:]:
@@ -90,9 +89,9 @@ class Dispatcher:
             raise AssertionError("a job wider than the cluster was queued")
         return shadow_at, free - head.nodes
 
-    def _start(self, job: SimJob, now: int) -> Run:
-        run = Run(job=job, cluster=self.cluster, start_at=now, end_at=now + job.runtime_s)
+    def _start(self, job: SimJob, now: int) -> SimJob:
+        requested_end_at = now + job.requested_s
         self._free -= job.nodes
-        self.running[job.job_id] = run
-        insort(self._ends, (now + job.requested_s, job.nodes))
-        return run
+        self.running[job.job_id] = (job, requested_end_at)
+        insort(self._ends, (requested_end_at, job.nodes))
+        return job

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from carbonsched.sim.engine import Waiting
+from carbonsched.sim.engine import Decision, Running, Start, Waiting
 from carbonsched.sim.peers.outlook import Outlook
 from carbonsched.sim.peers.rules import RULES, Arrival
 from carbonsched.sim.scenario import Run, Scenario, SimCluster, SimJob
@@ -26,19 +24,19 @@ class PeerPolicy:
         self._rule = RULES[name]
         self._scenario = scenario
         self._utc_offset_s = (_DAY_S // 2 - scenario.start_at) % _DAY_S - _DAY_S // 2
-        self._chosen: dict[str, int] = {}
+        self._chosen: dict[str, Start] = {}
         self._sums = {True: 0, False: 0}
         self._counts = {True: 0, False: 0}
 
-    def starts(
-        self, now: int, waiting: tuple[Waiting, ...], running: tuple[Run, ...]
-    ) -> Mapping[str, int]:
+    def decide(
+        self, now: int, waiting: tuple[Waiting, ...], running: tuple[Running, ...]
+    ) -> Decision:
         """What was chosen on arrival."""
         del running
         for one in waiting:
             if one.job.job_id not in self._chosen:
-                self._chosen[one.job.job_id] = self._choose(now, one.job, one.cluster)
-        return {one.job.job_id: self._chosen[one.job.job_id] for one in waiting}
+                self._chosen[one.job.job_id] = Start(at=self._choose(now, one.job, one.cluster))
+        return Decision(starts={one.job.job_id: self._chosen[one.job.job_id] for one in waiting})
 
     def ended(self, run: Run) -> None:
         """Its run time counts in the mean of its class."""

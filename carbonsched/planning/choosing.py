@@ -1,0 +1,230 @@
+"""Choosing among the starts of one job that may wait."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from carbonsched.model.plan import Reason
+from carbonsched.planning.ahead import Ahead
+from carbonsched.planning.capacity import Flags
+from carbonsched.planning.lengths import Floats
+from carbonsched.planning.pausing import pieces
+from carbonsched.planning.request import Place, PlanningJob, PlanningParameters
+from carbonsched.planning.rooms import Rooms
+from carbonsched.planning.series import Integers
+
+
+VARIANT_A = os.environ.get("VARIANT", "A") == "A"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A start, where, and why."""
+
+    start_at: int
+    reason: Reason
+    why: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Starts:
+    """One place of a job: instants in order, the earliest possible first; milligrams of each."""
+
+    place: Place
+    at: Integers
+    carbon_mg: Floats
+    cost_mg: Floats
+
+
+class Costs:
+    """What a CPU costs by slot of start, for the places of all jobs of a plan at once."""
+
+    def __init__(self, ahead: Mapping[str, Ahead], jobs: Sequence[PlanningJob]) -> None:
+        self._rows: dict[tuple[object, str], tuple[Floats, Floats]] = {}
+        for name, one in ahead.items():
+            here = [
+                (job.key, place) for job in jobs for place in job.places if place.cluster == name
+            ]
+            if not here:
+                continue
+            places = [place for _, place in here]
+            carbon, worth = one.carbon(places), one.worth(places)
+            for number, (key, _) in enumerate(here):
+                self._rows[key, name] = (carbon[number], worth[number])
+
+    def of(self, job: PlanningJob, place: Place) -> tuple[Floats, Floats]:
+        """Of carbon and of what its CPUs are worth."""
+        return self._rows[job.key, place.cluster]
+
+
+class Chooser:
+    """Chooses for one job after another, in the room that is left."""
+
+    def __init__(
+        self,
+        now: int,
+        parameters: PlanningParameters,
+        ahead: Mapping[str, Ahead],
+        costs: Costs,
+        rooms: Rooms,
+    ) -> None:
+        self._now = now
+        self._parameters = parameters
+        self._ahead = ahead
+        self._costs = costs
+        self._rooms = rooms
+        slot_s = parameters.slot_s
+        first_at = (now // slot_s + 1) * slot_s
+        self._marks: Integers = np.arange(
+            first_at, now + parameters.horizon_s, slot_s, dtype=np.int64
+        )
+
+    def choose(self, job: PlanningJob, last_at: int) -> Choice:
+        """The start that costs least where there is room, up to ``last_at``; counts it.
+
+        The one that the queue would give it, where no other saves enough.
+        """
+        floor_at, places = job.floor_at(self._now), job.places
+        own = places[0]
+        starts = [self._starts(job, one, last_at) for one in places if one.cluster in self._ahead]
+        if not self._covers(own, floor_at):
+            return self._queued(job, Reason.FORECAST_TOO_SHORT, "the forecast ends before the job")
+        now_mg = float(starts[0].carbon_mg[0])
+        needed_mg = self._needed(now_mg)
+        cleanest_mg = min(float(one.carbon_mg.min()) for one in starts)
+        if needed_mg is None or now_mg - cleanest_mg < needed_mg:
+            return self._too_little(job, len(starts[0].at) > 1, last_at)
+        fitting = [self._fitting(one) for one in starts]
+        queued = int(fitting[0].argmax()) if fitting[0].any() else None
+        best = self._best(starts, fitting, queued, needed_mg)
+        if best is None:
+            at, place = self._rooms.queue(places, floor_at)
+            del at
+            return Choice(floor_at, Reason.NO_ROOM, "the cluster is full in every cleaner window", place)
+        piece = self._piece(job, starts[0], best, needed_mg)
+        if piece is not None:
+            return piece
+        standing = self._standing(job, starts[0], fitting[0], best, needed_mg)
+        if standing is not None:
+            self._rooms.take(own, standing)
+            return Choice(standing, Reason.CLEANER, "as planned before", own)
+        place, start_at, _ = best
+        self._rooms.take(place, start_at)
+        if queued is not None and place is own and start_at == starts[0].at[queued]:
+            why = "every cleaner window is full or worth more to other jobs"
+            return Choice(start_at, Reason.NO_ROOM, why, own)
+        return Choice(start_at, Reason.CLEANER, "", place)
+
+    def _covers(self, place: Place, start_at: int) -> bool:
+        return self._ahead[place.cluster].signal.covers(start_at, place.length)
+
+    def _starts(self, job: PlanningJob, place: Place, last_at: int) -> _Starts:
+        ahead, floor_at = self._ahead[place.cluster], job.floor_at(self._now)
+        until_at = min(last_at, ahead.signal.last_start(place.length))
+        first, end = np.searchsorted(self._marks, [floor_at, until_at], side="right")
+        at = np.concatenate(([floor_at], self._marks[first:end]))
+        carbon, worth = self._costs.of(job, place)
+        cpu_slots = place.cpus * ahead.slots_of(place.length)
+        carbon_mg = ahead.signal.known_length_mg(place, at)
+        if carbon_mg is None:
+            carbon_mg = ahead.at(carbon, at) * cpu_slots
+        return _Starts(place, at, carbon_mg, carbon_mg + ahead.at(worth, at) * cpu_slots)
+
+    def _needed(self, now_mg: float) -> float | None:
+        """What a deferral has to save; ``None`` where nothing can be saved."""
+        if now_mg <= 0:
+            return None
+        parameters = self._parameters
+        return max(parameters.minimum_gain_mg, parameters.minimum_gain_pct / 100 * now_mg, 1e-6)
+
+    def _fitting(self, one: _Starts) -> Flags:
+        length_s = self._rooms.length_s(one.place.length)
+        room = self._rooms[one.place.cluster]
+        return room.fits(one.at, length_s, math.ceil(one.place.cpus))
+
+    def _best(
+        self,
+        starts: Sequence[_Starts],
+        fitting: Sequence[Flags],
+        queued: int | None,
+        needed_mg: float,
+    ) -> tuple[Place, int, float] | None:
+        """The start that costs least of those that save enough, or the queue's."""
+        own = starts[0]
+        limit_mg = np.inf if queued is None else own.carbon_mg[queued] - needed_mg
+        if VARIANT_A:
+            limit_mg = np.inf
+        found: tuple[Place, int, float] | None = None
+        if queued is not None:
+            found = own.place, int(own.at[queued]), float(own.cost_mg[queued]) - needed_mg
+        for one, fits in zip(starts, fitting, strict=True):
+            cost = np.where(fits & (one.carbon_mg <= limit_mg), one.cost_mg, np.inf)
+            index = int(cost.argmin())
+            if np.isfinite(cost[index]) and (found is None or cost[index] <= found[2]):
+                found = one.place, int(one.at[index]), float(cost[index])
+        return found
+
+    def _piece(
+        self, job: PlanningJob, own: _Starts, best: tuple[Place, int, float], needed_mg: float
+    ) -> Choice | None:
+        """The first of several pieces, where these cost less than the best run in one go."""
+        if job.stop_cost_s is None or len(own.at) < 2:
+            return None
+        place, ahead = own.place, self._ahead[own.place.cluster]
+        work = ahead.slots_of(place.length)
+        slot_s = ahead.slot_s
+        first = (int(own.at[0]) - ahead.base_at) // slot_s
+        cost = (place.watts * ahead.rates[: len(ahead.price)] + place.cpus * ahead.price)[first:]
+        window = work + (int(own.at[-1]) - int(own.at[0])) / slot_s
+        found = pieces(cost, work, window, job.stop_cost_s / slot_s)
+        if len(found.runs) < 2 or own.cost_mg[0] - found.saved_mg >= best[2] - needed_mg:
+            return None
+        length_s = (found.runs[0][1] - found.runs[0][0]) * slot_s
+        start_at = max(int(own.at[0]), ahead.base_at + (first + found.runs[0][0]) * slot_s)
+        room, cpus = self._rooms[place.cluster], math.ceil(place.cpus)
+        if not room.fits(np.array([start_at], dtype=np.int64), length_s, cpus)[0]:
+            return None
+        for begins, ends in found.runs:
+            at = max(int(own.at[0]), ahead.base_at + (first + begins) * slot_s)
+            room.hold(at, ahead.base_at + (first + ends) * slot_s, cpus)
+        return Choice(start_at, Reason.CLEANER, f"in {len(found.runs)} pieces", place)
+
+    def _standing(
+        self,
+        job: PlanningJob,
+        own: _Starts,
+        fitting: Flags,
+        best: tuple[Place, int, float],
+        needed_mg: float,
+    ) -> int | None:
+        """The start it was deferred to, if it can still be kept and is hardly worse."""
+        if job.planned_start_at is None:
+            return None
+        index = int(np.searchsorted(own.at, job.planned_start_at))
+        if index == 0 or index == len(own.at) or own.at[index] != job.planned_start_at:
+            return None
+        if not fitting[index] or own.cost_mg[index] - best[2] >= needed_mg:
+            return None
+        return int(own.at[index])
+
+    def _too_little(self, job: PlanningJob, could_wait: bool, last_at: int) -> Choice:
+        if could_wait:
+            return self._queued(job, Reason.GAIN_TOO_SMALL, "waiting would save too little")
+        slot_s = self._parameters.slot_s
+        if (job.floor_at(self._now) // slot_s + 1) * slot_s <= last_at:
+            why = "the forecast does not reach a later window"
+            return self._queued(job, Reason.FORECAST_TOO_SHORT, why)
+        why = f"{job.bounds.why} leaves less than one slot"
+        return self._queued(job, Reason.NOT_DEFERRABLE, why)
+
+    def _queued(self, job: PlanningJob, reason: Reason, why: str) -> Choice:
+        """The earliest start, on its own cluster: the queue takes a job at any time."""
+        floor_at = job.floor_at(self._now)
+        self._rooms.queue(job.places[:1], floor_at)
+        return Choice(floor_at, reason, why, job.places[0])

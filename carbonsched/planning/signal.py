@@ -1,0 +1,60 @@
+"""A forecast as a job's milligrams: what its windows emit, exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from carbonsched.model.intensity import Forecast
+from carbonsched.model.spread import Spread
+from carbonsched.planning.lengths import Floats
+from carbonsched.planning.request import Place
+from carbonsched.planning.series import Cumulative, Integers
+from carbonsched.units import J_PER_KWH, PPM
+
+_DAY_S = 86_400
+
+
+class Signal:
+    """What is known of a zone's intensity from ``now`` on, with the facility's PUE.
+
+    Where a day or more is known, another like its last is taken to follow: jobs are long, and
+    nights come again. Less is not repeated.
+    """
+
+    def __init__(self, forecast: Forecast, now: int, pue_ppm: int) -> None:
+        self._sums = Cumulative(forecast, now)
+        self.start_at = now
+        self.end_at = self._sums.end_at
+        self._goes_on = self.end_at - now >= _DAY_S
+        self._mg_per_integral = pue_ppm / (J_PER_KWH * PPM)
+
+    def mg_per_watt(self, edges: Integers) -> Floats:
+        """What a watt emits between each instant and the next."""
+        mg: Floats = np.diff(self._sums.upto(edges)) * self._mg_per_integral
+        return mg
+
+    def known_length_mg(self, place: Place, starts: Integers) -> Floats | None:
+        """What a whole job emits by start; ``None`` where its length is not known."""
+        if len(place.length.seconds) > 1:
+            return None
+        windows = self._sums.windows(starts, max(1, round(place.length.seconds[0])))
+        mg: Floats = windows * (place.watts * self._mg_per_integral)
+        return mg
+
+    def mass_mg(self, place: Place, start_at: int) -> float:
+        """What a whole job is expected to emit if it starts then."""
+        spread = place.length
+        ends = start_at + np.maximum(1, np.rint(spread.seconds)).astype(np.int64)
+        integrals = self._sums.upto(ends) - self._sums.upto(np.array([start_at]))
+        mean = float(np.average(integrals, weights=spread.weights))
+        return place.watts * mean * self._mg_per_integral
+
+    def covers(self, start_at: int, length: Spread) -> bool:
+        """Whether a job that starts then can be weighed."""
+        return self.start_at <= start_at <= self.last_start(length)
+
+    def last_start(self, length: Spread) -> int:
+        """The last start that can be weighed."""
+        if self._goes_on:
+            return self.end_at - 1
+        return self.end_at - max(1, round(length.mean_s))
