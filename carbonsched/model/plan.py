@@ -30,7 +30,8 @@ class Plan:
     ``expected_mg`` and ``baseline_mg`` are by the same forecast and prediction, with PUE;
     ``None`` where there was no forecast to reckon with. ``best_mg`` is that of the cleanest start
     within the job's bounds, had the cluster room for it at any time. ``cluster`` is where it is to
-    run, which may be another than where it waits; ``None`` where nobody asks. A ``shadow`` plan is kept, no more.
+    run, which may be another than where it waits; ``None`` where nobody asks. A ``shadow`` plan is
+    kept, no more.
     """
 
     key: JobKey
