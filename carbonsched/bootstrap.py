@@ -24,6 +24,7 @@ from carbonsched.services.fetch import FetchIntensity
 from carbonsched.services.grid import Grid, Zone
 from carbonsched.services.housekeeping import KeepHouse
 from carbonsched.services.ingest import TakeReadings
+from carbonsched.services.learning import Learning
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Moves
 from carbonsched.services.outlook import IntensityTools, Outlook
@@ -110,8 +111,9 @@ def build(config: SiteConfig) -> Application:
     quotas = Quotas(budgets, ledger, predict, time_zone)
     shadow = config.planning.mode == "shadow"
     requests = PlanningRequests(
-        ledger, grid, quotas, _policy(config), _parameters(config), shadow=shadow
-    )
+        ledger, grid, quotas, Learning(clusters, ledger), _policy(config), _parameters(config),
+        shadow=shadow,
+    )  # fmt: skip
     moves = Moves(ledger, config.planning.max_moves)
     plan = PlanStarts(clusters, ledger, requests, quotas, clock, moves)
     presence = Presence()

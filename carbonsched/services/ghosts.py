@@ -14,6 +14,7 @@ from carbonsched.model.job import Job, JobKey
 from carbonsched.model.plan import Plan
 from carbonsched.model.prediction import Prediction
 from carbonsched.planning import Bounds, Busy, PlanningJob
+from carbonsched.services.learning import Learning
 
 LONGEST_S = 7 * 86_400
 """How long after its planned start a job may still hold its room."""
@@ -34,12 +35,12 @@ def expected_s(job: Job, prediction: Prediction | None) -> int | None:
     return min((one for one in lengths if one is not None), default=None)
 
 
-def ghosts(ledger: Ledger, cluster: str, now: int) -> Ghosts:
+def ghosts(ledger: Ledger, learning: Learning, cluster: str, now: int) -> Ghosts:
     """The ghosts of one cluster."""
     there = list(_there(ledger, cluster, now))
     return Ghosts(
-        waiting=tuple(_waiting(*one) for one in there if one[1].start_at > now),
-        running=tuple(_running(*one) for one in there if one[1].start_at <= now),
+        waiting=tuple(_waiting(*one, learning) for one in there if one[1].start_at > now),
+        running=tuple(_running(*one, learning, now) for one in there if one[1].start_at <= now),
         keys=frozenset(job.key for job, _, _ in there),
     )
 
@@ -52,15 +53,24 @@ def _there(ledger: Ledger, cluster: str, now: int) -> Iterator[tuple[Job, Plan, 
             yield known.job, plan, ledger.plans.prediction(plan.key)
 
 
-def _running(job: Job, plan: Plan, prediction: Prediction | None) -> Busy:
+def _running(
+    job: Job, plan: Plan, prediction: Prediction | None, learning: Learning, now: int
+) -> Busy:
     """A job that began as it was planned: what is expected of it, for its end is not known then."""
-    length_s = expected_s(job, prediction)
-    return Busy(cpus=job.cpus, until_at=None if length_s is None else plan.start_at + length_s)
+    return Busy(cpus=job.cpus, left=learning.left(job, prediction, plan.start_at, now))
 
 
-def _waiting(job: Job, plan: Plan, prediction: Prediction | None) -> PlanningJob:
+def _waiting(
+    job: Job, plan: Plan, prediction: Prediction | None, learning: Learning
+) -> PlanningJob:
     """A job that starts as it was planned: what a deferral that stands is to the others."""
     pinned = Bounds(
         earliest_at=plan.start_at, latest_at=plan.start_at, deferrable=False, why="its plan"
     )
-    return PlanningJob(key=job.key, cpus=job.cpus, bounds=pinned, prediction=prediction)
+    return PlanningJob(
+        key=job.key,
+        cpus=job.cpus,
+        bounds=pinned,
+        prediction=prediction,
+        length=learning.length(job),
+    )

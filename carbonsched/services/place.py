@@ -15,6 +15,7 @@ from carbonsched.model.prediction import Prediction
 from carbonsched.planning import plan
 from carbonsched.ports import Clock
 from carbonsched.services.ghosts import expected_s
+from carbonsched.services.learning import as_expected
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.placement import Candidate, Placement, choose
 from carbonsched.services.planning_request import PlanningRequests
@@ -89,6 +90,8 @@ class PlaceJobs:
             return replace(candidate, why=words)
         (planned,) = (one for one in plan(request).plans if one.key == trial.key)
         best = replace(planned, shadow=self._requests.shadow).carried_out
+        if prediction is not None:
+            prediction = as_expected(prediction, trial.length)
         weighed = self._weighed(known.job, prediction, best, managed)
         return replace(candidate, takes=True, start_at=best.start_at, **weighed)
 

@@ -58,8 +58,10 @@ class PlanStarts:
         open_jobs = self._ledger.jobs.open(managed.name)
         now = self._clock.now()
         waiting = self._requests.waiting(open_jobs, now)
+        planned = plan(self._requests.of(managed, open_jobs, now))
+        self._requests.keep(managed, planned.prices)
         wanted = []
-        for one in plan(self._requests.of(managed, open_jobs, now)).plans:
+        for one in planned.plans:
             known = waiting.get(one.key)
             if known is None:  # of the shadow mode: it has started
                 continue

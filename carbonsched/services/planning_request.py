@@ -9,7 +9,9 @@ from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.directives import Directives
 from carbonsched.model.job import Job, JobKey
+from carbonsched.model.plan import Reason
 from carbonsched.model.prediction import Prediction
+from carbonsched.model.spread import Spread
 from carbonsched.planning import (
     Busy,
     ClusterState,
@@ -17,13 +19,18 @@ from carbonsched.planning import (
     PlanningJob,
     PlanningParameters,
     PlanningRequest,
+    Prices,
     bounds,
 )
+from carbonsched.planning.planner import PRICE_SLOT_S
+from carbonsched.services.arrivals import ExpectedWork
 from carbonsched.services.gate import QUOTA_NOTE
-from carbonsched.services.ghosts import Ghosts, expected_s, ghosts
+from carbonsched.services.ghosts import Ghosts, ghosts
 from carbonsched.services.grid import Grid
+from carbonsched.services.learning import Learning
 from carbonsched.services.managed import ManagedCluster
 from carbonsched.services.quotas import Quotas
+from carbonsched.services.reserved import Reservations, ReservedRoom
 
 AS_SUBMITTED_S = 300
 """How long after its start a job of the shadow mode may still be planned as one that waits."""
@@ -32,6 +39,7 @@ AS_SUBMITTED_S = 300
 class PlanningRequests:
     """Makes the planner's requests from what ledger, grid and Slurm know.
 
+    What was learnt from the past, and the last prices, are kept in memory from one to the next.
     In ``shadow`` mode they are of jobs that wait for their plans, though really they have started.
     """
 
@@ -40,6 +48,7 @@ class PlanningRequests:
         ledger: Ledger,
         grid: Grid,
         quotas: Quotas,
+        learning: Learning,
         policy: DelayPolicy,
         parameters: PlanningParameters,
         *,
@@ -48,8 +57,12 @@ class PlanningRequests:
         self._ledger = ledger
         self._grid = grid
         self._quotas = quotas
+        self._learning = learning
         self._policy = policy
         self._parameters = parameters
+        self._expected = ExpectedWork(ledger, learning, policy)
+        self._reservations = Reservations()
+        self._prices: dict[str, Prices] = {}
         self.shadow = shadow
 
     def of(
@@ -64,9 +77,14 @@ class PlanningRequests:
         Raises:
             ClusterError: Slurm does not tell its nodes.
         """
+        self._learning.catch_up(now)
         waiting = self.waiting(open_jobs, now)
-        unseen = ghosts(self._ledger, managed.name, now) if self.shadow else Ghosts()
-        others = [one for one in open_jobs if one.job.key not in {*waiting, *unseen.keys}]
+        unseen = Ghosts()
+        if self.shadow:
+            unseen = ghosts(self._ledger, self._learning, managed.name, now)
+        others = [one.job for one in open_jobs if one.job.key not in {*waiting, *unseen.keys}]
+        before = self._prices.get(managed.name)
+        holds = before is not None and now - before.made_at < PRICE_SLOT_S
         return PlanningRequest(
             now=now,
             parameters=self._parameters,
@@ -76,7 +94,14 @@ class PlanningRequests:
                 *unseen.waiting,
                 *also,
             ),
+            expected=() if holds else self._expected.of(managed.name, now),
+            before=before,
         )
+
+    def keep(self, managed: ManagedCluster, prices: Prices | None) -> None:
+        """What a plan of this cluster found, for the next request to begin with."""
+        if prices is not None:
+            self._prices[managed.name] = prices
 
     def waiting(self, open_jobs: Iterable[KnownJob], now: int) -> dict[JobKey, KnownJob]:
         """The jobs to plan: those that wait, in shadow mode also those that have just started."""
@@ -92,6 +117,7 @@ class PlanningRequests:
     def job(self, known: KnownJob, prediction: Prediction | None, now: int) -> PlanningJob:
         """One job as the planner sees it, with nothing planned for it before and no quota."""
         job = known.job
+        self._learning.catch_up(now)
         return PlanningJob(
             key=job.key,
             cpus=job.cpus * job.tasks,
@@ -100,6 +126,8 @@ class PlanningRequests:
                 known.begin_at,
             ),
             prediction=_of_all_tasks(prediction, job.tasks),
+            length=self._learning.length(job),
+            user=job.user,
         )  # fmt: skip
 
     def _missed(self, known: KnownJob, now: int) -> bool:
@@ -119,6 +147,7 @@ class PlanningRequests:
         return replace(
             self.job(known, prediction, now),
             planned_start_at=self._standing(job),
+            released=self._released(job, now),
             quota=None if job.started_at else self._quotas.hold(job, prediction, now),
         )
 
@@ -133,30 +162,38 @@ class PlanningRequests:
             return None
         return deferral.start_at if job.eligible_at <= deferral.start_at else None
 
+    def _released(self, job: Job, now: int) -> bool:
+        """Whether an earlier plan let it into the queue, where it waits for nothing but room."""
+        last = self._ledger.plans.plan(job.key)
+        if last is None or last.reason is Reason.QUOTA or last.start_at > now:
+            return False
+        return job.eligible_at is not None and job.eligible_at <= now
+
     def _state(
-        self, managed: ManagedCluster, jobs: Sequence[KnownJob], more: tuple[Busy, ...], now: int
+        self, managed: ManagedCluster, jobs: Iterable[Job], more: tuple[Busy, ...], now: int
     ) -> ClusterState:
         nodes = managed.cluster.nodes()
+        room = ReservedRoom(self._reservations.of(managed.cluster, now), nodes)
+        running = (
+            Busy(cpus=room.outside(job, now), left=self._left(job, now))
+            for job in jobs
+            if job.active
+        )
         return ClusterState(
             name=managed.name,
             cpus=sum(node.cpus for node in nodes if node.available),
             pue_ppm=managed.pue_ppm,
             forecast=self._grid.forecast(managed.zone, now),
             ranking=self._grid.ranking(managed.zone, now),
-            busy=tuple(
-                Busy(cpus=known.job.cpus, until_at=self._expected_end(known.job))
-                for known in jobs
-                if known.job.active
-            )
-            + more,
+            busy=(*running, *more),
+            reserved=room.until(now, now + self._parameters.horizon_s),
         )
 
-    def _expected_end(self, job: Job) -> int | None:
-        """By prediction, never past the time limit; ``None`` where neither is known."""
+    def _left(self, job: Job, now: int) -> Spread | None:
         if job.started_at is None:
             return None
-        length_s = expected_s(job, self._ledger.plans.prediction(job.key))
-        return None if length_s is None else job.started_at + length_s
+        prediction = self._ledger.plans.prediction(job.key)
+        return self._learning.left(job, prediction, job.started_at, now)
 
 
 def _ours_to_move(known: KnownJob) -> bool:

@@ -101,9 +101,7 @@ def test_nothing_asked_for_costs_nothing():
 
 
 def test_what_more_want_than_there_is_costs_as_much_as_the_next_best():
-    prices = prices_of(
-        demand([1] * 20, 1, CHEAP_AT_TEN), np.full(HORIZON, 10.0), rounds=200
-    )
+    prices = prices_of(demand([1] * 20, 1, CHEAP_AT_TEN), np.full(HORIZON, 10.0), rounds=200)
     assert prices[10] == pytest.approx(50, abs=4)
     others = np.delete(prices, 10)
     assert others.max() < 4

@@ -15,11 +15,12 @@ from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Qualit
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.model.job import Job, JobKey
 from carbonsched.planning import DelayPolicy, PlanningParameters
-from carbonsched.ports import Node, Pue
+from carbonsched.ports import Node, Pue, Reservation
 from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.audit import Audits
 from carbonsched.services.grid import Grid
 from carbonsched.services.ingest import TakeReadings
+from carbonsched.services.learning import Learning
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Moves
 from carbonsched.services.place import PlaceJobs
@@ -63,6 +64,7 @@ class StandInSlurm:
         self._clock = clock
         self.present: dict[int, Job] = {}
         self.past: list[Job] = []
+        self.reserved: list[Reservation] = []
         self.moves: list[tuple[int, int, str]] = []
         self._next = 1
 
@@ -107,6 +109,9 @@ class StandInSlurm:
     def nodes(self):
         return [Node(name=f"n{number}", cpus=self.cpus, available=True) for number in (1, 2)]
 
+    def reservations(self):
+        return list(self.reserved)
+
     def set_start(self, job_id, start_at, note):
         job = self.present.get(job_id)
         if job is None or not job.pending:
@@ -143,8 +148,9 @@ class Site:
         policy = DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400)
         parameters = PlanningParameters(slot_s=900, minimum_gain_pct=5.0)
         requests = PlanningRequests(
-            self.ledger, self.grid, self.quotas, policy, parameters, shadow=self.shadow
-        )
+            self.ledger, self.grid, self.quotas, Learning(self.clusters, self.ledger), policy,
+            parameters, shadow=self.shadow,
+        )  # fmt: skip
         moves = Moves(self.ledger, self.most_moves)
         self.plan = PlanStarts(self.clusters, self.ledger, requests, self.quotas, self.clock, moves)
         self.place = PlaceJobs(self.clusters, self.ledger, self.predict, requests, self.clock)
