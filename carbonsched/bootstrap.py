@@ -78,6 +78,11 @@ class Application:
         self.ledger.close()
 
 
+HORIZON_S = 56 * 3600
+MOST_SLOTS = 3360
+"""A plan looks no more slots ahead, so that short ones do not make it slow."""
+
+
 def build(config: SiteConfig) -> Application:
     """Wire everything from a checked configuration.
 
@@ -243,6 +248,7 @@ def _parameters(config: SiteConfig) -> PlanningParameters:
     planning = config.planning
     return PlanningParameters(
         slot_s=planning.slot_s,
+        horizon_s=min(HORIZON_S, max(3600, MOST_SLOTS * planning.slot_s)),
         minimum_gain_pct=planning.minimum_gain_pct,
         minimum_gain_mg=planning.minimum_gain_mg,
     )

@@ -34,7 +34,6 @@ from carbonsched.planning.request import (
 from carbonsched.planning.rooms import Rooms
 from carbonsched.planning.signal import Signal
 
-PRICE_SLOT_S = 1800
 _SPARE_S = 5400
 """So long before its latest start a job is to have its CPUs, on a full cluster."""
 import os
@@ -73,8 +72,9 @@ class _Planner:
         self._now = request.now
         self._clusters = {one.name: one for one in sorted(request.clusters, key=_name)}
         self._jobs = sorted(request.jobs, key=lambda job: job.key)
-        base_at = self._now // PRICE_SLOT_S * PRICE_SLOT_S
-        lengths = lengths_of(PRICE_SLOT_S, -(-request.parameters.horizon_s // PRICE_SLOT_S))
+        slot_s = request.parameters.price_slot_s
+        base_at = self._now // slot_s * slot_s
+        lengths = lengths_of(slot_s, -(-request.parameters.horizon_s // slot_s))
         self._forecasts = self._signals({n: c.forecast for n, c in self._clusters.items()})
         compared = {n: c.ranking or c.forecast for n, c in self._clusters.items()}
         self._ahead = {
@@ -225,13 +225,13 @@ class _Planner:
     def _stops(self, one: Pausable) -> bool:
         """Whether a running job had better stop now and go on in cheaper hours."""
         ahead = self._ahead.get(one.cluster)
-        if ahead is None or one.slack_s <= PRICE_SLOT_S:
+        if ahead is None or one.slack_s <= ahead.slot_s:
             return False
         work = ahead.slots_of(one.left)
         reach = len(ahead.price)
         cost = one.watts * ahead.rates[:reach] + one.cpus * ahead.price
-        window = work + (one.slack_s - min(_SPARE_S, one.slack_s // 8)) / PRICE_SLOT_S
-        found = pieces(cost, work, window, one.cost_s / PRICE_SLOT_S)
+        window = work + (one.slack_s - min(_SPARE_S, one.slack_s // 8)) / ahead.slot_s
+        found = pieces(cost, work, window, one.cost_s / ahead.slot_s)
         whole_mg = one.watts * float(ahead.rates[: max(1, round(work))].sum())
         parameters = self._request.parameters
         needed_mg = max(parameters.minimum_gain_mg, parameters.minimum_gain_pct / 100 * whole_mg)

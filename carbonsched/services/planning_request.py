@@ -22,7 +22,6 @@ from carbonsched.planning import (
     Prices,
     bounds,
 )
-from carbonsched.planning.planner import PRICE_SLOT_S
 from carbonsched.services.arrivals import ExpectedWork
 from carbonsched.services.gate import QUOTA_NOTE
 from carbonsched.services.ghosts import Ghosts, ghosts
@@ -84,7 +83,7 @@ class PlanningRequests:
             unseen = ghosts(self._ledger, self._learning, managed.name, now)
         others = [one.job for one in open_jobs if one.job.key not in {*waiting, *unseen.keys}]
         before = self._prices.get(managed.name)
-        holds = before is not None and now - before.made_at < PRICE_SLOT_S
+        holds = before is not None and now - before.made_at < self._parameters.price_slot_s
         return PlanningRequest(
             now=now,
             parameters=self._parameters,
