@@ -24,16 +24,21 @@ from carbonsched.services.fetch import FetchIntensity
 from carbonsched.services.grid import Grid, Zone
 from carbonsched.services.housekeeping import KeepHouse
 from carbonsched.services.ingest import TakeReadings
+from carbonsched.services.learning import Learning
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.moves import Moves
 from carbonsched.services.outlook import IntensityTools, Outlook
 from carbonsched.services.own import OwnForecasts
+from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
+from carbonsched.services.planning_request import PlanningRequests
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ArchivedPue, ConstantPue, FetchPue, Since, TablePue
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.reopen import KeepActuals
 from carbonsched.services.settle import SettleJobs
+from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.snapshot import PublishSnapshot, SnapshotFile
 from carbonsched.services.statement import Statements
 from carbonsched.services.ticks import Ticks, WriterLock
@@ -73,6 +78,11 @@ class Application:
         self.ledger.close()
 
 
+HORIZON_S = 56 * 3600
+MOST_SLOTS = 3360
+"""A plan looks no more slots ahead, so that short ones do not make it slow."""
+
+
 def build(config: SiteConfig) -> Application:
     """Wire everything from a checked configuration.
 
@@ -104,7 +114,13 @@ def build(config: SiteConfig) -> Application:
     predict = PredictJobs(clusters, ledger, grid, clock)
     budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
     quotas = Quotas(budgets, ledger, predict, time_zone)
-    plan = PlanStarts(clusters, ledger, grid, quotas, clock, _policy(config), _parameters(config))
+    shadow = config.planning.mode == "shadow"
+    requests = PlanningRequests(
+        ledger, grid, quotas, Learning(clusters, ledger), _policy(config), _parameters(config),
+        shadow=shadow,
+    )  # fmt: skip
+    moves = Moves(ledger, config.planning.max_moves)
+    plan = PlanStarts(clusters, ledger, requests, quotas, clock, moves)
     presence = Presence()
     settle = SettleJobs(
         clusters, ledger, grid, predict, quotas, presence, clock, time_zone,
@@ -115,7 +131,7 @@ def build(config: SiteConfig) -> Application:
         CATCH_UP: fetch.catch_up,
         **({"pue": FetchPue(readers, ledger, clock, lock.held).run} if readers else {}),
         "adopt": lambda: f"{adopt.run()} jobs pending or active",
-        "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()} moved",
+        "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()}",
         "settle": settle.run,
         "housekeeping": KeepHouse(ledger, clock).run,
     }
@@ -131,8 +147,10 @@ def build(config: SiteConfig) -> Application:
     backend = ServiceBackend(
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
         TakeReadings(clusters, ledger, presence, clock), quotas,
-        Advice(ledger, predict, quotas, clock, time_zone), views, statements,
-        Audits(clusters, ledger, clock), outlook, clock,
+        Advice(ledger, predict, quotas, clock, time_zone),
+        PlaceJobs(clusters, ledger, predict, requests, clock), views, statements,
+        Audits(clusters, ledger, clock), ShadowReports(clusters, ledger, settle, clock), outlook,
+        clock,
     )  # fmt: skip
     return Application(
         ledger=ledger,
@@ -173,6 +191,7 @@ def _managed(cluster: ClusterConfig, pue: Pue) -> ManagedCluster:
             conf=slurm.conf,
             timeout_s=slurm.timeout_s,
             max_calls_per_s=slurm.max_calls_per_s,
+            by_name=slurm.by_name,
         ),
         zone=cluster.zone,
         pue=pue,
@@ -229,6 +248,7 @@ def _parameters(config: SiteConfig) -> PlanningParameters:
     planning = config.planning
     return PlanningParameters(
         slot_s=planning.slot_s,
+        horizon_s=min(HORIZON_S, max(3600, MOST_SLOTS * planning.slot_s)),
         minimum_gain_pct=planning.minimum_gain_pct,
         minimum_gain_mg=planning.minimum_gain_mg,
     )

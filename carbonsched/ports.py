@@ -58,6 +58,20 @@ class Node:
     partitions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """Nodes that are kept for somebody or something in ``[start_at, end_at)``.
+
+    ``cpus`` of them in all, every one where that is ``None``; again each ``every_s`` seconds.
+    """
+
+    start_at: int
+    end_at: int
+    nodes: tuple[str, ...]
+    cpus: int | None = None
+    every_s: int | None = None
+
+
 class Cluster(Protocol):
     """One Slurm cluster."""
 
@@ -91,6 +105,10 @@ class Cluster(Protocol):
 
     def nodes(self) -> Sequence[Node]:
         """The nodes and whether they can take work."""
+        ...
+
+    def reservations(self) -> Sequence[Reservation]:
+        """Reservations of nodes, maintenance among them, that are or will be."""
         ...
 
     def set_start(self, job_id: int, start_at: int, note: str) -> None:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from carbonsched.cluster import history, node_list, queue_json, queue_text
+from carbonsched.cluster import history, node_list, queue_json, queue_text, reservations
 from carbonsched.cluster.commands import Answer, SlurmCommands, first_line
 from carbonsched.cluster.delimited import new_delimiter
 from carbonsched.cluster.rate import TokenBucket
 from carbonsched.errors import ClusterError, ClusterRefusedError
 from carbonsched.model.job import Job
-from carbonsched.ports import Node
+from carbonsched.ports import Node, Reservation
 
 MAX_NOTE = 1024
 _IDS_A_CALL = 1000
@@ -30,7 +30,8 @@ class CommandLineCluster:
 
     ``bin_dir`` holds the commands (``None``: the path), ``conf`` is slurm.conf (``None``: Slurm's
     default). Each command may take ``timeout_s``; slurmctld is asked at most
-    ``max_calls_per_s`` times a second.
+    ``max_calls_per_s`` times a second. ``by_name`` tells every command the cluster's name, which
+    slurmdbd then finds, for a slurm.conf that is another cluster's.
     """
 
     def __init__(
@@ -41,8 +42,11 @@ class CommandLineCluster:
         timeout_s: float,
         max_calls_per_s: float,
         now: Callable[[], float] = time.time,
+        *,
+        by_name: bool = False,
     ) -> None:
         self._name = name
+        self._which = (f"--clusters={name}",) if by_name else ()
         self._commands = SlurmCommands(bin_dir, conf, timeout_s, TokenBucket(max_calls_per_s))
         self._now = now
         self._writes_json = True
@@ -104,9 +108,19 @@ class CommandLineCluster:
         Raises:
             ClusterError: sinfo failed.
         """
-        answer = self._commands.ask_controller("sinfo", "-h", "-N", "-a", "-o", node_list.FORMAT)
+        answer = self._ask_controller("sinfo", "-h", "-N", "-a", "-o", node_list.FORMAT)
         _check("sinfo", answer)
         return node_list.read_nodes(answer.output)
+
+    def reservations(self) -> Sequence[Reservation]:
+        """Reservations of nodes, maintenance among them, that are or will be.
+
+        Raises:
+            ClusterError: scontrol failed.
+        """
+        answer = self._ask_controller("scontrol", "show", "reservation", "-o")
+        _check("scontrol", answer)
+        return reservations.read_reservations(answer.output)
 
     def set_start(self, job_id: int, start_at: int, note: str) -> None:
         """Move a pending job's earliest start and leave an admin comment, in one call.
@@ -120,7 +134,7 @@ class CommandLineCluster:
         # uts<epoch seconds>, which Slurm's parse_time() reads from 22.05 to 26.11: a local time has
         # clock changes, and now+N seconds is a second late if one ends while scontrol starts.
         start = f"uts{start_at}" if start_at > self._now() else "now"
-        answer = self._commands.ask_controller(
+        answer = self._ask_controller(
             "scontrol",
             "update",
             f"JobId={job_id}",
@@ -131,9 +145,12 @@ class CommandLineCluster:
         if answer.status != 0 and _MOVED not in said:
             raise ClusterRefusedError(f"job {job_id} was not moved: {first_line(said)}")
 
+    def _ask_controller(self, program: str, *words: str) -> Answer:
+        return self._commands.ask_controller(program, *self._which, *words)
+
     def _queue(self) -> list[Job]:
         if self._writes_json:
-            answer = self._commands.ask_controller("squeue", "--json")
+            answer = self._ask_controller("squeue", "--json")
             if answer.status == 0:
                 with contextlib.suppress(ClusterError):
                     return queue_json.read_queue(self._name, answer.output)
@@ -143,7 +160,7 @@ class CommandLineCluster:
 
     def _queue_as_text(self) -> list[Job]:
         delimiter = new_delimiter()
-        answer = self._commands.ask_controller(
+        answer = self._ask_controller(
             "squeue", "-h", "-a", "-t", "all", "-O", queue_text.queue_format(delimiter)
         )
         _check("squeue", answer)

@@ -38,6 +38,13 @@ class SlurmConfig(Section):
         gt=0,
         le=1000,
     )
+    by_name: bool = option(
+        "Whether to tell the commands the cluster's name (--clusters), where their slurm.conf is"
+        " another cluster's of the same slurmdbd.",
+        example="false",
+        default=False,
+        shown="false",
+    )
 
 
 class ClusterConfig(Section):

@@ -10,6 +10,8 @@ from carbonsched.site import AgentSite, Site
 def compile_site(config: SiteConfig, cluster: str | None = None) -> Site:
     """What the nodes of one cluster need to know; ``None`` for a site's only cluster.
 
+    In shadow mode there is no lease: no job waits for its plan.
+
     Raises:
         RequestError: no such cluster, or none named where there are several.
     """
@@ -19,7 +21,7 @@ def compile_site(config: SiteConfig, cluster: str | None = None) -> Site:
         cluster=chosen.name,
         daemon_url=daemon.url,
         munge_socket=daemon.munge_socket,
-        lease_s=daemon.lease_s,
+        lease_s=0 if config.planning.mode == "shadow" else daemon.lease_s,
         submit_timeout_s=daemon.submit_timeout_s,
         agent=AgentSite(
             socket=agent.socket,

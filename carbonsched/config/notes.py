@@ -28,6 +28,8 @@ def notes(config: SiteConfig) -> Iterator[str]:
             f"daemon.listen_host is {config.daemon.listen_host}: {config.daemon.url} does not"
             " reach the daemon from other hosts unless something forwards to it"
         )
+    if config.planning.mode == "shadow":
+        yield "planning.mode is shadow: plans are kept, and no job waits for a cleaner hour"
     for cluster in config.clusters:
         if not cluster.nodes:
             yield (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import ValidationInfo, field_validator
 
 from carbonsched.config.base import Section, option
@@ -9,8 +11,14 @@ from carbonsched.config.quantities import Milligrams, Name, Percent, WholeSecond
 
 
 class PlanningConfig(Section):
-    """The bounds within which starts are moved."""
+    """Whether starts are moved, and the bounds within which they are."""
 
+    mode: Literal["active", "shadow"] = option(
+        "shadow: every job is planned and the plan kept, yet none waits for it; 'carbonsched"
+        " shadow' tells what that would have saved. Quotas bind all the same.",
+        example="active",
+        default="active",
+    )
     max_delay_s: WholeSeconds = option(
         "The longest delay that an owner may ask for; more is cut to this.",
         example="2d",
@@ -50,6 +58,14 @@ class PlanningConfig(Section):
         default=0,
         key="minimum_gain_mass",
         shown="0 g",
+    )
+    max_moves: int = option(
+        "At most this many starts are moved in one plan tick on each cluster, the most pressing"
+        " first; the others in the next ticks.",
+        example="200",
+        default=200,
+        ge=1,
+        le=1_000_000,
     )
     safety_margin_s: WholeSeconds = option(
         "How long before its deadline a job is to be finished.",

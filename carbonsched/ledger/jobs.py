@@ -14,6 +14,7 @@ KEY_MATCH = (
     "cluster = :cluster AND job_id = :job_id AND submitted_at = :submitted_at"
     " AND restarts = :restarts"
 )
+_KEY = tuple(JobKey.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,18 @@ class KnownJob:
     begin_at: int | None
     first_seen_at: int
     seen_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """How long a run was that nothing but itself, its owner or its limit has ended; seconds."""
+
+    key: JobKey
+    user: str
+    cpus: int
+    requested_s: int
+    ran_s: int
+    ended_at: int
 
 
 class JobTable:
@@ -119,6 +132,34 @@ class JobTable:
             whole = complete and quality in ("measured", "sampled", "modelled")
             runs.append((_known(row).job, metered_j if whole else None))
         return runs
+
+    def ended(self, cluster: str, since_at: int, most: int) -> list[EndedRun]:
+        """Runs of everybody with a time limit that have ended since then: the newest ``most``.
+
+        Not those that a node or a requeue ended: they say nothing of the job.
+        """
+        rows = self._file.rows(
+            f"SELECT {', '.join(_KEY)}, user, cpus, time_limit_s AS requested_s,"
+            " ended_at - started_at AS ran_s, ended_at FROM jobs"
+            " WHERE cluster = :cluster AND ended_at >= :since_at AND ended_at > started_at"
+            " AND time_limit_s > 0"
+            " AND state IN ('COMPLETED', 'FAILED', 'TIMEOUT', 'OUT_OF_MEMORY', 'CANCELLED')"
+            " ORDER BY ended_at DESC LIMIT :most",
+            cluster=cluster, since_at=since_at, most=most,
+        )  # fmt: skip
+        keys = [JobKey(**{name: row.pop(name) for name in _KEY}) for row in rows]
+        return [EndedRun(key=key, **row) for key, row in zip(keys, rows, strict=True)]
+
+    def marked(self, cluster: str, since_at: int, most: int) -> list[KnownJob]:
+        """Jobs with our mark that were submitted since then, the newest first; no requeued runs."""
+        rows = self._file.rows(
+            "SELECT * FROM jobs WHERE cluster = :cluster AND submitted_at >= :since_at"
+            " AND directives IS NOT NULL AND restarts = 0"
+            " AND (ended_at IS NULL OR ended_at >= :since_at)"  # there is an index of that
+            " ORDER BY submitted_at DESC, job_id DESC LIMIT :most",
+            cluster=cluster, since_at=since_at, most=most,
+        )  # fmt: skip
+        return [_known(row) for row in rows]
 
     def unsettled(self, cluster: str, now: int) -> list[KnownJob]:
         """Jobs that have started and whose figures may change now: not final, and due."""

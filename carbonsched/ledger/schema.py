@@ -239,3 +239,11 @@ def m0003_intensity(db: Database) -> None:
             (pack(points, None), points[0].start_at if points else 0, number),
         )
     db.conn.execute("DROP TABLE forecast_points")
+
+
+@migrations()
+def m0004_plans(db: Database) -> None:
+    """Whether a plan was only kept, and what the cleanest start would have weighed."""
+    db.conn.execute("ALTER TABLE plans ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0")
+    db.conn.execute("ALTER TABLE plans ADD COLUMN best_mg INTEGER")
+    db.conn.execute("CREATE INDEX plans_by_shadow ON plans (cluster, start_at) WHERE shadow")

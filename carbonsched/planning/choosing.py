@@ -175,7 +175,8 @@ class Chooser:
             found = own.place, int(own.at[queued]), float(own.cost_mg[queued]) - needed_mg
         for one, fits in zip(starts, fitting, strict=True):
             cost = np.where(fits & (one.carbon_mg <= limit_mg), one.cost_mg, np.inf)
-            index = int(cost.argmin())
+            # The earliest of equals: sums of floats differ in their last digits.
+            index = int((cost <= cost.min() * (1 + 1e-9) + 1e-9).argmax())
             if np.isfinite(cost[index]) and (found is None or cost[index] <= found[2]):
                 found = one.place, int(one.at[index]), float(cost[index])
         return found

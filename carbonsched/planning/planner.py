@@ -18,6 +18,7 @@ from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Plan, Reason
 from carbonsched.planning import wording
 from carbonsched.planning.ahead import Ahead
+from carbonsched.planning.best import cleanest_mg
 from carbonsched.planning.choosing import Choice, Chooser, Costs, slots_ahead
 from carbonsched.planning.lengths import lengths_of
 from carbonsched.planning.market import Bid, Market
@@ -33,7 +34,6 @@ from carbonsched.planning.request import (
 from carbonsched.planning.rooms import Rooms
 from carbonsched.planning.signal import Signal
 
-PRICE_SLOT_S = 1800
 _SPARE_S = 5400
 _SPARE_WIDE = 2.0
 _SPARE_SHARE = 5
@@ -79,8 +79,9 @@ class _Planner:
         self._now = request.now
         self._clusters = {one.name: one for one in sorted(request.clusters, key=_name)}
         self._jobs = sorted(request.jobs, key=lambda job: job.key)
-        base_at = self._now // PRICE_SLOT_S * PRICE_SLOT_S
-        lengths = lengths_of(PRICE_SLOT_S, -(-request.parameters.horizon_s // PRICE_SLOT_S))
+        slot_s = request.parameters.price_slot_s
+        base_at = self._now // slot_s * slot_s
+        lengths = lengths_of(slot_s, -(-request.parameters.horizon_s // slot_s))
         self._forecasts = self._signals({n: c.forecast for n, c in self._clusters.items()})
         compared = {n: c.ranking or c.forecast for n, c in self._clusters.items()}
         self._ahead = {
@@ -172,7 +173,7 @@ class _Planner:
         Of one machine that does all work at the rate of all clusters, the rule of Moore (1968):
         where a job would be late, the largest so far is put off.
         """
-        cpus = _PACKING * sum(cluster.cpus for cluster in self._clusters.values())
+        cpus = _PACKING * max(1, sum(cluster.cpus for cluster in self._clusters.values()))
         kept: list[tuple[float, int]] = []
         at = float(self._now)
         late: set[int] = set()
@@ -233,13 +234,13 @@ class _Planner:
     def _stops(self, one: Pausable) -> bool:
         """Whether a running job had better stop now and go on in cheaper hours."""
         ahead = self._ahead.get(one.cluster)
-        if ahead is None or one.slack_s <= PRICE_SLOT_S:
+        if ahead is None or one.slack_s <= ahead.slot_s:
             return False
         work = ahead.slots_of(one.left)
         reach = len(ahead.price)
         cost = one.watts * ahead.rates[:reach] + one.cpus * ahead.price
-        window = work + (one.slack_s - min(_SPARE_S, one.slack_s // 8)) / PRICE_SLOT_S
-        found = pieces(cost, work, window, one.cost_s / PRICE_SLOT_S)
+        window = work + (one.slack_s - min(_SPARE_S, one.slack_s // 8)) / ahead.slot_s
+        found = pieces(cost, work, window, one.cost_s / ahead.slot_s)
         whole_mg = one.watts * float(ahead.rates[: max(1, round(work))].sum())
         parameters = self._request.parameters
         needed_mg = max(parameters.minimum_gain_mg, parameters.minimum_gain_pct / 100 * whole_mg)
@@ -305,9 +306,21 @@ class _Planner:
             ),
             expected_mg=expected_mg,
             baseline_mg=baseline_mg,
+            best_mg=self._best_mg(job, choice, expected_mg),
             forecast_issued_at=None if forecast is None else forecast.issued_at,
             provider=None if forecast is None else forecast.info.provider,
         )
+
+    def _best_mg(self, job: PlanningJob, choice: Choice, expected_mg: int | None) -> int | None:
+        """What the cleanest start would weigh: never more than the chosen one within the bounds."""
+        signal = self._forecasts.get(job.key.cluster)
+        if signal is None or not job.places:
+            return None
+        slot_s = self._request.parameters.slot_s
+        found = cleanest_mg(signal, job, job.places[0], self._now, slot_s)
+        if found is None or expected_mg is None or choice.start_at > job.bounds.latest_at:
+            return None if found is None else round(found)
+        return min(round(found), expected_mg)
 
     def _mass(self, place: Place | None, start_at: int) -> int | None:
         """Milligrams of the job if it starts then; ``None`` where the forecast does not reach."""

@@ -35,6 +35,11 @@ class PlanningParameters:
         if self.minimum_gain_pct < 0 or self.minimum_gain_mg < 0:
             raise ValueError("a minimum gain is not negative")
 
+    @property
+    def price_slot_s(self) -> int:
+        """Prices are by half-hours, by slots where time is compressed; they hold for as long."""
+        return 1800 if self.slot_s >= 60 else self.slot_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaHold:
@@ -166,7 +171,7 @@ class ClusterState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """What a CPU was worth by cluster and slot of half an hour, in the plan of ``made_at``."""
+    """What a CPU was worth by cluster and slot of prices, in the plan of ``made_at``."""
 
     made_at: int
     by_cluster: Mapping[str, Floats] = field(hash=False)
@@ -176,7 +181,7 @@ class Prices:
 class PlanningRequest:
     """What is known at ``now``; the order of jobs and clusters does not matter.
 
-    ``before`` are the prices of the plan before: they hold for half an hour.
+    ``before`` are the prices of the plan before: they hold for a slot of prices.
     """
 
     now: int

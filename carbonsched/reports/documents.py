@@ -29,7 +29,10 @@ class PredictionDocument(TypedDict):
 
 
 class QueueJob(TypedDict):
-    """A pending or running job with its plan."""
+    """A pending or running job with its plan of ``planned_at``, and the masses reckoned then.
+
+    ``shadow_start_at`` and ``shadow_mg`` are those of a plan that shadow mode does not carry out.
+    """
 
     cluster: str
     job_id: int
@@ -52,7 +55,11 @@ class QueueJob(TypedDict):
     plan_text: str | None
     expected_mg: int | None
     baseline_mg: int | None
+    best_mg: int | None
     saved_mg: int | None
+    planned_at: int | None
+    shadow_start_at: int | None
+    shadow_mg: int | None
     forecast_label: str | None
     epoch: int | None
     epochs: int | None

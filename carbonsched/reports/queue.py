@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from carbonsched.model.job import PENDING_STATES
+from carbonsched.model.plan import three_masses
 from carbonsched.reports import states
 from carbonsched.reports.documents import PredictionDocument, QueueJob
 from carbonsched.reports.fields import Field
@@ -20,6 +21,7 @@ _WHY = {
     "no-room": "no room",
     "quota": "quota used up",
     "user-begin": "own --begin",
+    "shadow": "shadow mode",
 }
 
 
@@ -119,6 +121,8 @@ FIELDS: tuple[Field[QueueJob], ...] = (
     Field(name="Baseline", title="BASELINE", raw_name="Baseline_mg", right=True,
           shown=lambda job, _: format_mass(job["baseline_mg"]),
           raw=lambda job, _: job["baseline_mg"]),
+    Field(name="Best", title="BEST", raw_name="Best_mg", right=True,
+          shown=lambda job, _: format_mass(job["best_mg"]), raw=lambda job, _: job["best_mg"]),
     Field(name="Energy", title="ENERGY", raw_name="Energy_J", right=True,
           shown=lambda job, _: format_energy(_predicted(job, "energy_j")),
           raw=lambda job, _: _predicted(job, "energy_j")),
@@ -137,7 +141,7 @@ def explained(job: QueueJob, now: int, screen: Screen) -> list[str]:
     """One job's decision in sentences: when, why, what it is expected to take, on what grounds."""
     head = f"{job['shown_id']} {job['name']} ({job['user']}, {job['state'].lower()})"
     lines = [screen.paint(cut(clean(head), screen.width), "bold")]
-    facts = [_timing(job, now), _decision(job), _expectation(job), *_prediction(job)]
+    facts = [_timing(job, now), _decision(job), _masses(job, now), *_prediction(job)]
     for fact in facts:
         lines += paragraph(fact, screen.width, "  ") if fact else []
     return lines
@@ -162,15 +166,14 @@ def _decision(job: QueueJob) -> str:
     return f"Decided: {text}" if text else ""
 
 
-def _expectation(job: QueueJob) -> str:
-    if job["expected_mg"] is None:
+def _masses(job: QueueJob, now: int) -> str:
+    """What it weighs started at once, as planned and at best, all reckoned when it was planned."""
+    planned_mg = job["expected_mg"] if job["shadow_mg"] is None else job["shadow_mg"]
+    masses = three_masses(job["baseline_mg"], planned_mg, job["best_mg"])
+    if not masses:
         return ""
-    words = f"Expected: {format_mass(job['expected_mg'])}"
-    if job["saved_mg"] is not None and job["baseline_mg"] is not None and job["saved_mg"] != 0:
-        more = "less" if job["saved_mg"] > 0 else "more"
-        words += f", {format_mass(abs(job['saved_mg']))} {more} than starting when it could have"
-        words += f" ({format_mass(job['baseline_mg'])})"
-    return f"{words}. Forecast: {job['forecast_label']}" if job["forecast_label"] else f"{words}."
+    words = f"CO2, as reckoned {when(job['planned_at'], now)}: {masses}."
+    return f"{words} Forecast: {job['forecast_label']}" if job["forecast_label"] else words
 
 
 def _prediction(job: QueueJob) -> list[str]:

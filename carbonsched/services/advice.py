@@ -30,7 +30,8 @@ class Advice:
     def lines(self, known: KnownJob) -> list[str]:
         """A line each on plan, prediction and every quota that the job counts against."""
         job, now = known.job, self._clock.now()
-        plan = self._ledger.plans.plan(job.key)
+        kept = self._ledger.plans.plan(job.key)
+        plan = kept.carried_out if kept else None
         lines = [self._plan_line(plan, now)] if plan else []
         return [*lines, self._prediction_line(job, plan, now), *self._quota_lines(job, now)]
 

@@ -8,6 +8,7 @@ from carbonsched import __version__
 from carbonsched.errors import ForbiddenError, RequestError
 from carbonsched.ledger import Ledger
 from carbonsched.model.directives import Directives
+from carbonsched.model.placement import Candidacy
 from carbonsched.ports import Clock
 from carbonsched.services.access import Access
 from carbonsched.services.adopt import AdoptJobs
@@ -16,14 +17,23 @@ from carbonsched.services.audit import Audits
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters
 from carbonsched.services.outlook import Outlook
+from carbonsched.services.place import PlaceJobs, Submitter
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.quotas import Quotas
+from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.statement import Scope, Statements, balance_row
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.services.views import Views
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import AuditQuery, IntensityQuery, JobQuery, NodeView, ReportQuery
+from carbonsched.web.backend import (
+    AuditQuery,
+    IntensityQuery,
+    JobQuery,
+    NodeView,
+    ReportQuery,
+    ShadowQuery,
+)
 
 Document = dict[str, Any]
 
@@ -44,9 +54,11 @@ class ServiceBackend:
         take: TakeReadings,
         quotas: Quotas,
         advice: Advice,
+        place: PlaceJobs,
         views: Views,
         statements: Statements,
         audits: Audits,
+        shadows: ShadowReports,
         outlook: Outlook,
         clock: Clock,
     ) -> None:
@@ -59,11 +71,13 @@ class ServiceBackend:
         self._predict = predict
         self._plan = plan
         self._advice = advice
+        self._place = place
         self._take = take
         self._quotas = quotas
         self._views = views
         self._statements = statements
         self._audits = audits
+        self._shadows = shadows
         self._outlook = outlook
         self._clock = clock
 
@@ -78,8 +92,13 @@ class ServiceBackend:
         with self._lock.held():
             known = self._adopt.one(cluster, job_id, directives, caller.uid)
             self._predict.one(known)
-            self._plan.cluster(self._clusters.get(cluster))
+            self._plan.cluster(self._clusters.get(cluster), only=known.job.key)
         return {"lines": self._advice.lines(known)}
+
+    def place(self, caller: Caller, asked: Candidacy) -> Document:
+        """Where a job would emit least; keeps nothing, so it needs no lock."""
+        who = Submitter(uid=caller.uid, user=self._access.name(caller))
+        return self._place.document(who, asked)
 
     def queue(self, caller: Caller, query: JobQuery) -> Document:
         """Pending and active jobs with their plans."""
@@ -100,6 +119,11 @@ class ServiceBackend:
         """Whether a period adds up; for operators."""
         self._access.require_operator(caller)
         return self._audits.of(query.cluster, query.start_at, query.end_at)
+
+    def shadow(self, caller: Caller, query: ShadowQuery) -> Document:
+        """What the plans of the shadow mode would have saved; for operators."""
+        self._access.require_operator(caller)
+        return self._shadows.of(query.cluster, query.start_at, query.end_at)
 
     def intensity(self, caller: Caller, query: IntensityQuery) -> Document:  # noqa: ARG002
         """The grid's intensity now and ahead, for everybody."""

@@ -25,10 +25,11 @@ Choice = Literal["own", "provider"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ahead:
-    """An expected mean intensity and what it rests on."""
+    """An expected mean intensity and what it rests on; not ``foretold``: on what was last known."""
 
     mean_mg_per_kwh: Fraction
     label: str
+    foretold: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,8 @@ class Grid:
         if not latest:
             return None
         value = Fraction(latest[-1].mg_per_kwh)
-        return Ahead(mean_mg_per_kwh=value, label=f"latest value of {latest[-1].info.label}")
+        label = f"latest value of {latest[-1].info.label}"
+        return Ahead(mean_mg_per_kwh=value, label=label, foretold=False)
 
     def _series(self, zone: str, start_at: int, end_at: int) -> list[IntensitySeries]:
         """At least one entry for each provider of the chain, empty where it told nothing.

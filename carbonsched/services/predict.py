@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
@@ -18,10 +18,11 @@ from carbonsched.prediction import (
     power_range,
 )
 from carbonsched.services.grid import Grid
-from carbonsched.services.managed import Clusters
+from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.units import emissions_mg, to_mg
 
 HISTORY_S = 180 * 86_400
+_History = list[tuple[str, PastRun]]  # runs with the cluster that each was on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Mass:
     low_mg: int
     high_mg: int
     label: str
+    foretold: bool = True
 
 
 class PredictJobs:
@@ -45,7 +47,7 @@ class PredictJobs:
 
     def run(self) -> int:
         """Predict every open job; returns how many could be predicted."""
-        history: dict[str, list[PastRun]] = {}
+        history: dict[str, _History] = {}
         predicted = 0
         for managed in self._clusters:
             for known in self._ledger.jobs.open(managed.name):
@@ -59,22 +61,43 @@ class PredictJobs:
         """Predict one job, one task of it if it is an array; keeps the prediction."""
         return self._predict(known, self._past_runs(known.job.user))
 
-    def _predict(self, known: KnownJob, past_runs: list[PastRun]) -> Prediction | None:
+    def tentatively(self, known: KnownJob) -> Prediction | None:
+        """The same of a job that is not in Slurm yet; keeps nothing."""
+        return self._reckon(known, self._past_runs(known.job.user))
+
+    def _predict(self, known: KnownJob, past_runs: _History) -> Prediction | None:
+        prediction = self._reckon(known, past_runs)
+        if prediction is not None:
+            self._ledger.plans.add_prediction(known.job.key, prediction, self._clock.now())
+        return prediction
+
+    def _reckon(self, known: KnownJob, past_runs: _History) -> Prediction | None:
         job = known.job
         managed = self._clusters.get(job.key.cluster)
         power = power_range(job.cpus, managed.classes_of(job.nodes))
-        prediction = choose(
+        return choose(
             self._by_epochs(known),
             from_history(
-                past_runs,
+                [self._as_on(managed, cluster, run) for cluster, run in past_runs],
                 user=job.user, name=job.name, cpus=job.cpus,
                 time_limit_s=job.time_limit_s, power=power,
             ),
             from_limits(job.time_limit_s, power),
         )  # fmt: skip
-        if prediction is not None:
-            self._ledger.plans.add_prediction(job.key, prediction, self._clock.now())
-        return prediction
+
+    def _as_on(self, managed: ManagedCluster, cluster: str, run: PastRun) -> PastRun:
+        """A run of another cluster with the energy that it would have needed on this one.
+
+        By the power of a CPU of each; where that is not declared the nodes are taken to be alike.
+        """
+        if run.energy_j is None or cluster == managed.name:
+            return run
+        other = self._clusters.find(cluster)
+        here = power_range(1, managed.node_classes)
+        there = power_range(1, other.node_classes) if other is not None else None
+        if here is None or there is None or not there.middle_w:
+            return run
+        return replace(run, energy_j=round(run.energy_j * here.middle_w / there.middle_w))
 
     def mass(self, job: Job, prediction: Prediction, start_at: int) -> Mass | None:
         """What a prediction weighs if the job runs from ``start_at``; all tasks of an array."""
@@ -94,6 +117,7 @@ class PredictJobs:
             low_mg=mg(prediction.energy_low_j),
             high_mg=mg(prediction.energy_high_j),
             label=ahead.label,
+            foretold=ahead.foretold,
         )
 
     def _by_epochs(self, known: KnownJob) -> Prediction | None:
@@ -107,20 +131,19 @@ class PredictJobs:
             node_count=job.node_count,
         )
 
-    def _past_runs(self, user: str) -> list[PastRun]:
+    def _past_runs(self, user: str) -> _History:
         since = self._clock.now() - HISTORY_S
-        runs = []
+        runs: _History = []
         for past, energy_j in self._ledger.jobs.completed(user, since):
             if past.started_at is None or past.ended_at is None:
                 continue
-            runs.append(
-                PastRun(
-                    user=past.user,
-                    name=past.name,
-                    cpus=past.cpus,
-                    ended_at=past.ended_at,
-                    duration_s=past.ended_at - past.started_at,
-                    energy_j=energy_j,
-                )
+            run = PastRun(
+                user=past.user,
+                name=past.name,
+                cpus=past.cpus,
+                ended_at=past.ended_at,
+                duration_s=past.ended_at - past.started_at,
+                energy_j=energy_j,
             )
+            runs.append((past.key.cluster, run))
         return runs

@@ -9,6 +9,7 @@ from carbonsched.ledger import Ledger
 from carbonsched.ledger.entries import Settlement
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import Job
+from carbonsched.model.plan import Plan
 from carbonsched.ports import Clock
 from carbonsched.services.evidence import Evidence
 from carbonsched.services.grid import Grid
@@ -103,7 +104,8 @@ class Views:
 
     def _queue_row(self, known: KnownJob) -> Row:
         job = known.job
-        plan = self._ledger.plans.plan(job.key)
+        kept = self._ledger.plans.plan(job.key)
+        plan = kept.carried_out if kept else None
         shown = plan if plan is not None and job.pending else None
         epochs = self._epochs(known)
         return _identity(job) | {
@@ -116,7 +118,10 @@ class Views:
             "plan_text": shown.text if shown else None,
             "expected_mg": plan.expected_mg if plan else None,
             "baseline_mg": plan.baseline_mg if plan else None,
+            "best_mg": plan.best_mg if plan else None,
             "saved_mg": plan.saved_mg if plan else None,
+            "planned_at": plan.made_at if plan else None,
+            **_shadow(kept),
             "epoch": epochs[0],
             "epochs": epochs[1],
             "prediction": self._prediction(job, plan.start_at if shown and plan else None),
@@ -160,6 +165,15 @@ def _identity(job: Job) -> Row:
         "submitted_at": job.key.submitted_at,
         "node_count": job.node_count,
         "cpus": job.cpus,
+    }
+
+
+def _shadow(kept: Plan | None) -> Row:
+    """The start and mass of a plan that shadow mode does not carry out."""
+    shadow = kept if kept is not None and kept.carried_out is not kept else None
+    return {
+        "shadow_start_at": shadow.start_at if shadow else None,
+        "shadow_mg": shadow.expected_mg if shadow else None,
     }
 
 

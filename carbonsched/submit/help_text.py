@@ -16,6 +16,8 @@ after them goes to sbatch unchanged (csbatch --help shows sbatch's help).
   --carbon-epochs=90         how many epochs the training will run
   --carbon-checkpoint        the job writes checkpoints and may be requeued
   --carbon-campaign=NAME     gather the job under a name in reports
+  --carbon-clusters=A,B      submit to that cluster of these on which the job
+                             should emit least (any: of all that the site has)
   --carbon-explain           print more of the reasoning
   --carbon-help              show this
 

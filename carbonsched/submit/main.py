@@ -11,16 +11,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from carbonsched.errors import CarbonschedError, RequestError
 from carbonsched.model.directives import Directives, encode_mark
 from carbonsched.site import Site, load_site
-from carbonsched.submit.options import Options, split_leading, to_directives
+from carbonsched.submit.options import Options, split_leading, to_clusters, to_directives
 from carbonsched.submit.sbatch_run import Sbatch, Submitted, become_sbatch, end_like
 from carbonsched.submit.sbatch_words import CommandLine, read_command_line
 from carbonsched.submit.script import ScriptHead, find_script, read_head, scan
+
+if TYPE_CHECKING:
+    from carbonsched.submit.placement import Placed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,6 +50,7 @@ class _Submission:
     stdin: bytes | None
     options: Options
     directives: Directives
+    clusters: tuple[str, ...] | None
 
     @property
     def leased(self) -> bool:
@@ -55,7 +60,17 @@ class _Submission:
 
     def told(self, site: Site) -> Directives:
         """What the daemon is told: the owner's wishes, and the lease if there is one."""
-        return replace(self.directives, lease_s=site.lease_s if self.leased else None)
+        return replace(self.directives, lease_s=self.lease_s(site) or None)
+
+    def lease_s(self, site: Site) -> int:
+        """The lease that csbatch adds, 0 for none; a site in shadow mode has none to give."""
+        return site.lease_s if self.leased else 0
+
+    def fallback(self, site: Site) -> str:
+        """What the job does without the daemon."""
+        if self.lease_s(site):
+            return f"it starts when its lease of {site.lease_s} s ends"
+        return "it starts as Slurm schedules it"
 
     @property
     def marked(self) -> bool:
@@ -82,6 +97,7 @@ def _run(argv: Sequence[str]) -> int:
         )
     if not line.submits:
         to_directives(given, int(time.time()))
+        to_clusters(given)
         return become_sbatch(words)
     return _submit(_read_submission(given, words, line))
 
@@ -90,7 +106,7 @@ def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Su
     if line.unknown is not None:
         _warn(
             f"warning: {line.unknown} is an option csbatch does not know, so it cannot tell which"
-            " word is the script: #CARBON lines and the lease are left out"
+            " word is the script: #CARBON lines, the lease and a choice of cluster are left out"
         )
     stdin = sys.stdin.buffer.read() if line.reads_stdin and sys.stdin is not None else None
     path = find_script(line)
@@ -104,21 +120,23 @@ def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Su
         stdin=stdin,
         options=options,
         directives=to_directives(options, int(time.time())),
+        clusters=to_clusters(options),
     )
 
 
 def _submit(submission: _Submission) -> int:
     site = _site()
+    placed = _placed(submission, site)
     sbatch = Sbatch(
-        [*_additions(submission, site), *submission.words],
+        [*_additions(submission, site, placed), *submission.words],
         stdin=submission.stdin,
         at_once=submission.waits,
     )
     sbatch.forward_signals()
 
     def on_submitted(submitted: Submitted) -> None:
-        if site is not None:
-            _tell(submission, site, submitted)
+        if site is not None and not (placed and placed.away):
+            _tell(submission, site, submitted, placed)
 
     if site is not None:
         _load_report()
@@ -126,32 +144,66 @@ def _submit(submission: _Submission) -> int:
     return end_like(sbatch.wait())
 
 
-def _additions(submission: _Submission, site: Site | None) -> list[str]:
+def _placed(submission: _Submission, site: Site | None) -> Placed | None:
+    """The daemon's choice of a cluster; ``None`` where none is asked for, or the owner has one."""
+    line, head = submission.line, submission.head
+    if site is None or submission.clusters is None or line.unknown is not None:
+        return None
+    # Loaded only here: most submissions ask for no choice.
+    from carbonsched.submit.placement import place  # noqa: PLC0415
+    from carbonsched.submit.report import say  # noqa: PLC0415
+    from carbonsched.submit.size import all_options, read_size  # noqa: PLC0415
+
+    options = all_options(line, head)
+    quiet = "quiet" in options
+    if (why := _bound(options)) is not None:
+        if not quiet:
+            say(f"{why}, so no cluster is chosen")
+        return None
+    size, unread = read_size(line, head)
+    placed = place(site, submission.clusters, submission.directives, size, unread)
+    if placed.failure is not None:
+        without = f"no cluster is chosen{' and no plan made' if placed.away else ''}"
+        then = f", and {submission.fallback(site)}" if placed.away else ""
+        say(f"warning: {without}: {placed.failure}; sbatch's default cluster takes the job{then}")
+    if not quiet:
+        for words in (*placed.lines, *(placed.reasoning if submission.options.explain else ())):
+            say(words)
+    return placed
+
+
+def _bound(options: Mapping[str, str]) -> str | None:
+    """What binds the job to a cluster already, or ``None``."""
+    if "clusters" in options:
+        return f"--clusters={options['clusters']} is given"
+    if "dependency" in options:  # on another cluster the same ids are other people's jobs
+        return "--dependency names jobs of one cluster"
+    return None
+
+
+def _additions(submission: _Submission, site: Site | None, placed: Placed | None) -> list[str]:
     """Our own words for sbatch, before the user's so that the user's win."""
     if site is None:
         return []
-    lease = [f"--begin=now+{site.lease_s}"] if submission.leased else []
+    lease_s = submission.lease_s(site)
+    lease = [f"--begin=now+{lease_s}"] if lease_s else []
     mark = [f"--comment={encode_mark(submission.told(site))}"] if submission.marked else []
-    return lease + mark
+    where = [f"--clusters={placed.cluster}"] if placed and placed.cluster else []
+    return lease + mark + where
 
 
-def _tell(submission: _Submission, site: Site, submitted: Submitted) -> None:
+def _tell(submission: _Submission, site: Site, submitted: Submitted, placed: Placed | None) -> None:
     from carbonsched.submit.report import say, tell_daemon  # noqa: PLC0415 - see the module's top
 
     if submission.options.explain:
-        say(f"added for sbatch: {' '.join(_additions(submission, site)) or 'nothing'}")
+        say(f"added for sbatch: {' '.join(_additions(submission, site, placed)) or 'nothing'}")
         say(f"asking {site.daemon_url} as of cluster {submitted.cluster or site.cluster}")
-    fallback = (
-        f"it starts when its lease of {site.lease_s} s ends"
-        if submission.leased
-        else "it starts as Slurm schedules it"
-    )
     tell_daemon(
         site,
         submitted,
         submission.told(site),
         explain=submission.options.explain,
-        fallback=fallback,
+        fallback=submission.fallback(site),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -10,8 +11,10 @@ from carbonsched.model.directives import Directives
 from carbonsched.submit.times import parse_instant_at, parse_length_s
 
 PREFIX = "--carbon-"
-_VALUED = frozenset({"max-delay", "deadline", "epochs", "campaign"})
+ANY = "any"
+_VALUED = frozenset({"max-delay", "deadline", "epochs", "campaign", "clusters"})
 _FLAGS = frozenset({"checkpoint", "now"})
+_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _COMMAND_LINE_ONLY = frozenset({"explain", "help"})
 
 
@@ -91,6 +94,25 @@ def to_directives(options: Options, now: int) -> Directives:
         raise RequestError(str(error)) from None
 
 
+def to_clusters(options: Options) -> tuple[str, ...] | None:
+    """The clusters to choose from: none for any of the site's, ``None`` where none is to be chosen.
+
+    Raises:
+        RequestError: the value names no cluster.
+    """
+    text = options.values.get("clusters")
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if names == (ANY,):
+        return ()
+    if ANY in names or not all(_CLUSTER.fullmatch(name) for name in names):
+        raise RequestError(
+            f"--carbon-clusters: {text!r} names no clusters; write lab,north for some, any for all"
+        )
+    return names
+
+
 def _take(
     options: Options, rest: list[str], prefix: str, valued: frozenset[str], flags: frozenset[str]
 ) -> None:
@@ -121,7 +143,8 @@ def _unknown(name: str, prefix: str, known: frozenset[str]) -> str:
 
 
 def _example(name: str) -> str:
-    return {"max-delay": "6h", "deadline": "07:30", "epochs": "90"}.get(name, "thesis")
+    examples = {"max-delay": "6h", "deadline": "07:30", "epochs": "90", "clusters": "any"}
+    return examples.get(name, "thesis")
 
 
 def _checked(name: str, values: dict[str, str], read: Callable[[str], int]) -> int | None:

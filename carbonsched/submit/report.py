@@ -9,6 +9,7 @@ from typing import Any
 
 from carbonsched.errors import CarbonschedError, DaemonError
 from carbonsched.model.directives import Directives
+from carbonsched.model.plan import three_masses
 from carbonsched.site import Site
 from carbonsched.submit.sbatch_run import Submitted
 from carbonsched.transport.client import Client
@@ -35,7 +36,7 @@ def tell_daemon(
         "directives": asdict(directives),
     }
     try:
-        with _TimeLimit(site.submit_timeout_s):
+        with TimeLimit(site.submit_timeout_s):
             client = Client(site.daemon_url, Munge(site.munge_socket), site.submit_timeout_s)
             lines = _lines(client.post("/v1/jobs", wish))
             if explain:
@@ -49,7 +50,7 @@ def tell_daemon(
         say(line)
 
 
-class _TimeLimit:
+class TimeLimit:
     """Bounds the whole conversation: an answer that drips in must not hold the user."""
 
     def __init__(self, limit_s: float) -> None:
@@ -83,8 +84,20 @@ def _reasoning(answer: Any, cluster: str, job_id: int) -> list[str]:
             words = prediction.get("explanation") if isinstance(prediction, dict) else None
             parts = (
                 ("plan", job.get("plan_text")),
+                ("CO2", _masses(job)),
                 ("prediction", words),
                 ("forecast", job.get("forecast_label")),
             )
             return [f"{name}: {text}" for name, text in parts if text]
     return []
+
+
+def _masses(job: dict[str, Any]) -> str:
+    """The three masses, as far as the daemon tells them; one of another version may tell fewer."""
+    shadow_mg = job.get("shadow_mg")
+    told = (
+        job.get("baseline_mg"),
+        job.get("expected_mg") if shadow_mg is None else shadow_mg,
+        job.get("best_mg"),
+    )
+    return three_masses(*(one if isinstance(one, int) else None for one in told))

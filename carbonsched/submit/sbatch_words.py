@@ -17,13 +17,24 @@ class CommandLine:
 
     ``script`` is the word that names the script, ``None`` for ``--wrap`` and standard input.
     ``unknown`` is an option that is in no table, behind which the script cannot be told.
+    ``values`` are the options by their long names, the last where one is given twice.
     """
 
     script: str | None = None
     unknown: str | None = None
     misplaced: str | None = None
-    chdir: str | None = None
-    names: set[str] = field(default_factory=set)
+    heterogeneous: bool = False
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """The options that are given."""
+        return set(self.values)
+
+    @property
+    def chdir(self) -> str | None:
+        """Where sbatch looks for the script, if not here."""
+        return self.values.get("chdir")
 
     @property
     def submits(self) -> bool:
@@ -48,6 +59,7 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
     while waiting and line.unknown is None:
         word = waiting.pop(0)
         if word == ":":
+            line.heterogeneous = True
             continue
         if word == "--":
             line.script = waiting[0] if waiting else None
@@ -64,11 +76,6 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
     return line
 
 
-def option_names(words: Sequence[str]) -> set[str]:
-    """The options that a script's ``#SBATCH`` line gives."""
-    return read_command_line(words).names
-
-
 def _long(line: CommandLine, written: str, waiting: list[str]) -> None:
     name, equals, value = written.partition("=")
     known, arity = resolve_long(name)
@@ -78,7 +85,7 @@ def _long(line: CommandLine, written: str, waiting: list[str]) -> None:
         elif arity is Arity.VALUE and waiting:
             value = waiting.pop(0)
     if known is not None:
-        _note(line, known, value)
+        line.values[known] = value
 
 
 def _short(line: CommandLine, letters: str, waiting: list[str]) -> None:
@@ -88,16 +95,10 @@ def _short(line: CommandLine, letters: str, waiting: list[str]) -> None:
             return
         name, arity = SHORT[letter]
         if arity is Arity.NONE:
-            _note(line, name, "")
+            line.values[name] = ""
             continue
         value = letters[position:]
         if arity is Arity.VALUE and not value and waiting:
             value = waiting.pop(0)
-        _note(line, name, value)
+        line.values[name] = value
         return
-
-
-def _note(line: CommandLine, name: str, value: str) -> None:
-    line.names.add(name)
-    if name == "chdir":
-        line.chdir = value

@@ -9,20 +9,31 @@ from pathlib import Path
 
 from carbonsched.errors import RequestError
 from carbonsched.submit.options import Options, read_script_words
-from carbonsched.submit.sbatch_words import CommandLine, option_names
+from carbonsched.submit.sbatch_words import CommandLine, read_command_line
 
 _HEAD_BYTES = 1024 * 1024
 _CARBON = "#CARBON"
 _SBATCH = "#SBATCH"
 _PBS = "#PBS"
+_PARTS = (["hetjob"], ["packjob"])  # between the parts of a heterogeneous job
 
 
 @dataclass(slots=True)
 class ScriptHead:
-    """What stands before the script's first command."""
+    """What stands before the script's first command.
+
+    ``unknown`` is an option of a ``#SBATCH`` line that csbatch does not know.
+    """
 
     options: Options = field(default_factory=Options)
-    sbatch_names: set[str] = field(default_factory=set)
+    sbatch_values: dict[str, str] = field(default_factory=dict)
+    unknown: str | None = None
+    heterogeneous: bool = False
+
+    @property
+    def sbatch_names(self) -> set[str]:
+        """The options that its ``#SBATCH`` lines give."""
+        return set(self.sbatch_values)
 
 
 def find_script(line: CommandLine) -> Path | None:
@@ -62,9 +73,9 @@ def scan(content: bytes, shown: str) -> ScriptHead:
         if _is_command(line):
             break
         if line.startswith(_SBATCH):
-            head.sbatch_names |= option_names(split_words(line.removeprefix(_SBATCH)))
+            _read_sbatch(head, split_words(line.removeprefix(_SBATCH)))
         elif line.startswith(_PBS) and split_words(line.removeprefix(_PBS))[:1] == ["-a"]:
-            head.sbatch_names.add("begin")
+            head.sbatch_values["begin"] = ""
         elif line.startswith(_CARBON):
             _read_carbon(head, line.removeprefix(_CARBON), f"{shown}:{number}")
     return head
@@ -92,6 +103,15 @@ def split_words(text: str) -> list[str]:
         else:
             word = (word or "") + letter
     return words if word is None else [*words, word]
+
+
+def _read_sbatch(head: ScriptHead, words: list[str]) -> None:
+    if words[:1] in _PARTS:
+        head.heterogeneous = True
+        return
+    line = read_command_line(words)
+    head.sbatch_values |= line.values
+    head.unknown = head.unknown or line.unknown
 
 
 def _read_carbon(head: ScriptHead, text: str, where: str) -> None:

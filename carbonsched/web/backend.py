@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from carbonsched.model.directives import Directives
+from carbonsched.model.placement import Candidacy
 from carbonsched.transport.munge import Caller
 
 
@@ -33,6 +34,15 @@ class NodeView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditQuery:
     """Which period is to add up, of one cluster or of all that are managed here."""
+
+    start_at: int
+    end_at: int
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowQuery:
+    """Of the jobs that ended in which period the shadow plans are asked for, on which cluster."""
 
     start_at: int
     end_at: int
@@ -73,6 +83,10 @@ class Backend(Protocol):
         """Take over a job that its owner has just submitted."""
         ...
 
+    def place(self, caller: Caller, asked: Candidacy) -> dict[str, Any]:
+        """Where a job that its owner is about to submit would emit least."""
+        ...
+
     def queue(self, caller: Caller, query: JobQuery) -> dict[str, Any]:
         """Pending and active jobs with their plans."""
         ...
@@ -87,6 +101,10 @@ class Backend(Protocol):
 
     def audit(self, caller: Caller, query: AuditQuery) -> dict[str, Any]:
         """Whether a period adds up, from meters to charges."""
+        ...
+
+    def shadow(self, caller: Caller, query: ShadowQuery) -> dict[str, Any]:
+        """What the plans of the shadow mode would have saved."""
         ...
 
     def intensity(self, caller: Caller, query: IntensityQuery) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from carbonsched.errors import RequestError
 from carbonsched.model.directives import Directives
 from carbonsched.model.energy import MAX_WHOLE
+from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.transport.munge import Caller
 from carbonsched.web.backend import (
     AuditQuery,
@@ -18,6 +19,7 @@ from carbonsched.web.backend import (
     JobQuery,
     NodeView,
     ReportQuery,
+    ShadowQuery,
 )
 
 
@@ -29,6 +31,7 @@ def _utf8(text: str) -> str:
 Text = Annotated[str, AfterValidator(_utf8)]
 
 
+Made = TypeVar("Made")
 JobId = Annotated[int, Field(ge=1, le=MAX_WHOLE)]
 Restarts = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
 
@@ -68,6 +71,26 @@ class Adoption(BaseModel):
     directives: dict[str, Any]
 
 
+class PlacementRequest(BaseModel):
+    """A job about to be submitted: where it may go, what its owner asks, what is said of it."""
+
+    model_config = ConfigDict(extra="forbid")
+    clusters: list[Text] = Field(default_factory=list, max_length=100)
+    here: Text | None = None
+    directives: dict[str, Any] = Field(default_factory=dict)
+    job: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def candidacy(self) -> Candidacy:
+        """The same, checked."""
+        return Candidacy(
+            clusters=tuple(self.clusters),
+            size=_made(JobSize, "job", self.job),
+            directives=_made(Directives, "directives", self.directives),
+            here=self.here,
+        )
+
+
 class GrantRequest(BaseModel):
     """A change of a subject's budget."""
 
@@ -76,6 +99,18 @@ class GrantRequest(BaseModel):
     month: str | None = None
     mg: int = Field(ge=-MAX_WHOLE, le=MAX_WHOLE)
     reason: Text = Field(min_length=1, max_length=1000)
+
+
+def _made(kind: type[Made], name: str, fields: dict[str, Any]) -> Made:
+    """One of our records from an object of the request.
+
+    Raises:
+        RequestError: it has other fields, or values that cannot be.
+    """
+    try:
+        return kind(**fields)
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"{name}: {error}") from None
 
 
 def _caller(request: Request) -> Caller:
@@ -116,11 +151,14 @@ def readings(document: Readings, caller: Known, backend: Served) -> dict[str, An
 @signed.post("/v1/jobs")
 def adopt(document: Adoption, caller: Known, backend: Served) -> dict[str, Any]:
     """Take over a job just submitted; answers the lines that csbatch shows."""
-    try:
-        directives = Directives(**document.directives)
-    except (TypeError, ValueError) as error:
-        raise RequestError(f"directives: {error}") from None
+    directives = _made(Directives, "directives", document.directives)
     return backend.adopt(caller, document.cluster, document.job_id, directives)
+
+
+@signed.post("/v1/placement")
+def place(document: PlacementRequest, caller: Known, backend: Served) -> dict[str, Any]:
+    """The cluster on which a job about to be submitted would emit least, and why."""
+    return backend.place(caller, document.candidacy)
 
 
 @signed.get("/v1/queue")
@@ -176,6 +214,16 @@ def audit(
     if end <= start:
         raise RequestError("the period ends before it starts")
     return backend.audit(caller, AuditQuery(start_at=start, end_at=end, cluster=cluster))
+
+
+@signed.get("/v1/shadow")
+def shadow(
+    caller: Known, backend: Served, start: Whole, end: Whole, cluster: str | None = None
+) -> dict[str, Any]:
+    """What the plans of the shadow mode would have saved, of jobs that ended in a period."""
+    if end <= start:
+        raise RequestError("the period ends before it starts")
+    return backend.shadow(caller, ShadowQuery(start_at=start, end_at=end, cluster=cluster))
 
 
 @signed.get("/v1/intensity")

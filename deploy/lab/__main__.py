@@ -19,13 +19,25 @@ def main() -> int:
     start = commands.add_parser("start", help="start a cluster in a new directory")
     start.add_argument("directory", type=Path)
     start.add_argument("--nodes", type=int, default=4)
+    start.add_argument("--cluster", default="lab", help="Slurm's ClusterName")
+    start.add_argument(
+        "--beside", type=Path, help="the directory of another lab, under whose slurmdbd it stands"
+    )
     stop = commands.add_parser("stop", help="stop a cluster and remove all of it")
     stop.add_argument("directory", type=Path)
     commands.add_parser("list", help="the directories of the labs on this host")
     options = parser.parse_args()
     try:
         if options.command == "start":
-            _start(options.directory, options.nodes)
+            _start(
+                LabConfig(
+                    directory=options.directory,
+                    cluster=options.cluster,
+                    beside=options.beside,
+                    nodes=options.nodes,
+                    submit_plugin=HOOKS / "job_submit.lua",
+                )
+            )
         elif options.command == "stop":
             Lab.attach(options.directory).stop()
         else:
@@ -36,9 +48,8 @@ def main() -> int:
     return 0
 
 
-def _start(directory: Path, nodes: int) -> None:
-    plugin = HOOKS / "job_submit.lua"
-    lab = Lab(LabConfig(directory=directory, nodes=nodes, submit_plugin=plugin))
+def _start(config: LabConfig) -> None:
+    lab = Lab(config)
     lab.start(print)
     print(f"export SLURM_CONF={lab.slurm_conf}")
 

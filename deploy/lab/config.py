@@ -27,6 +27,8 @@ class LabConfig:
 
     Attributes:
         directory: everything of the lab lies in it; every user must be able to reach it.
+        beside: the directory of a running lab whose munged, MariaDB, slurmdbd, spool and quota
+            file this cluster shares, so that ``sbatch -M`` reaches either from both. None: its own.
         node_cpus: what each node claims to have, whatever the host has.
         node_gpus: GPUs that the nodes claim to have, in their order; none where it ends.
         memory_limits: whether memory is allocated to jobs and held by control groups.
@@ -39,6 +41,7 @@ class LabConfig:
 
     directory: Path
     cluster: str = "lab"
+    beside: Path | None = None
     nodes: int = 4
     node_cpus: int = 8
     node_memory_mb: int = 4000
@@ -63,7 +66,7 @@ class LabConfig:
     def from_json(cls, text: str) -> LabConfig:
         """What ``to_json`` wrote."""
         raw: dict[str, Any] = json.loads(text)
-        for key in ("prolog", "epilog", "submit_plugin"):
+        for key in ("beside", "prolog", "epilog", "submit_plugin"):
             raw[key] = Path(raw[key]) if raw[key] else None
         raw["directory"] = Path(raw["directory"])
         raw["users"] = tuple(LabUser(**user) for user in raw["users"])

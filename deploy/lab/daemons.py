@@ -36,7 +36,10 @@ class Site:
 
 
 def write_files(config: LabConfig, site: Site, spool: Path, quota_file: Path) -> None:
-    """The configuration, the hooks, and the folders that the daemons write to."""
+    """The configuration, the hooks, and the folders that the daemons write to.
+
+    A cluster beside another has no slurmdbd of its own to configure.
+    """
     folder = config.directory / "slurm"
     folder.mkdir()
     state = config.directory / "state"
@@ -50,6 +53,11 @@ def write_files(config: LabConfig, site: Site, spool: Path, quota_file: Path) ->
     (folder / "cgroup.conf").write_text(_cgroup_conf(config))
     if any(gpus.values()):
         (folder / "gres.conf").write_text(_gres_conf(config.directory / "gpus", gpus))
+    if config.beside is None:
+        _write_slurmdbd_conf(config, site, folder)
+
+
+def _write_slurmdbd_conf(config: LabConfig, site: Site, folder: Path) -> None:
     secret = folder / "slurmdbd.conf"  # slurmdbd refuses one that others may read
     secret.touch(mode=0o600)
     shutil.chown(secret, SLURM_USER, SLURM_USER)

@@ -64,11 +64,10 @@ def give_back(directory: Path) -> None:
             _drop(shares, str(directory))
 
 
-def nodes_of(directory: Path) -> list[str]:
-    """The node names of the lab there; none when it has given them back."""
+def share_of(directory: Path) -> Share | None:
+    """What the lab there holds; None when it has given it back."""
     with _table() as shares:
-        share = shares.get(str(directory))
-        return share.nodes if share else []
+        return shares.get(str(directory))
 
 
 def directories() -> list[Path]:

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60.0
 _POLL_S = 0.1
-_SLURM_PORTS = 2  # slurmctld's and slurmdbd's; the nodes' follow
+_SLURM_PORTS = 2  # slurmctld's and slurmdbd's, if only to be left free; the nodes' follow
 
 
 class Lab:
     """One cluster. Make it with ``Lab(config)`` and ``start()``, or ``Lab.attach(directory)``."""
 
     def __init__(self, config: LabConfig) -> None:
-        self.config = replace(config, directory=config.directory.resolve())
+        beside = config.beside.resolve() if config.beside else None
+        self.config = replace(config, directory=config.directory.resolve(), beside=beside)
         self.directory = self.config.directory
+        self._shared = beside or self.directory
         self.nodes: tuple[str, ...] = ()
         self.processes = Processes(self.directory / "processes.json")
 
@@ -45,17 +47,17 @@ class Lab:
     @property
     def munge_socket(self) -> Path:
         """The socket of the lab's munged."""
-        return munge.socket_of(self.directory / "munge")
+        return munge.socket_of(self._shared / "munge")
 
     @property
     def spool(self) -> Path:
         """The folder with a folder for each node's agent; prolog and epilog write there."""
-        return self.directory / "spool"
+        return self._shared / "spool"
 
     @property
     def quota_file(self) -> Path:
         """The snapshot that the submit plug-in reads."""
-        return self.directory / "quota" / "snapshot"
+        return self._shared / "quota" / "snapshot"
 
     @property
     def log(self) -> Path:
@@ -91,7 +93,8 @@ class Lab:
         except OSError:
             raise LabError(f"{directory} holds no lab") from None
         lab = cls(config)
-        lab.nodes = tuple(host.nodes_of(lab.directory))
+        share = host.share_of(lab.directory)
+        lab.nodes = tuple(share.nodes) if share else ()
         return lab
 
     def start(self, say: Callable[[str], None] = lambda _: None) -> None:
@@ -107,8 +110,9 @@ class Lab:
         try:
             (self.directory / "lab.json").write_text(self.config.to_json())
             site = self._prepare()
-            say("munged and MariaDB")
-            self._start_database(site)
+            if self.config.beside is None:
+                say("munged and MariaDB")
+                self._start_database(site)
             say("slurmdbd, accounts and users")
             self._start_accounting(site)
             say(f"slurmctld and slurmd for {', '.join(self.nodes)}")
@@ -126,7 +130,7 @@ class Lab:
         if not (self.directory / "lab.json").exists():
             return  # never started, or stopped already
         nodes = [f"slurmd-{node}" for node in self.nodes]
-        services = ["slurmctld", "slurmdbd", database.NAME, munge.NAME]
+        services = ["slurmctld", "slurmdbd", database.NAME, munge.NAME]  # those that it has
         added = [name for name in self.processes.names() if name not in {*nodes, *services}]
         for name in reversed(added):
             self.processes.stop(name)
@@ -275,6 +279,9 @@ class Lab:
         homes = {user.name: str(self.home(user.name)) for user in self.config.users}
         ports = _SLURM_PORTS + self.config.nodes
         share = host.take(self.directory, nodes=self.config.nodes, ports=ports, homes=homes)
+        accounts = share if self.config.beside is None else host.share_of(self.config.beside)
+        if accounts is None:
+            raise LabError(f"{self.config.beside} holds no running lab to stand beside")
         self.nodes = tuple(share.nodes)
         self.log.mkdir()
         for node in self.nodes:
@@ -284,10 +291,10 @@ class Lab:
             shutil.chown(self.home(name), name, name)
         site = daemons.Site(
             slurmctld_port=share.ports[0],
-            slurmdbd_port=share.ports[1],
+            slurmdbd_port=accounts.ports[1],
             node_ports=dict(zip(share.nodes, share.ports[_SLURM_PORTS:], strict=True)),
             munge_socket=self.munge_socket,
-            database_socket=database.socket_of(self.directory / "database"),
+            database_socket=database.socket_of(self._shared / "database"),
             log=self.log,
         )
         daemons.write_files(self.config, site, self.spool, self.quota_file)
@@ -303,14 +310,16 @@ class Lab:
 
     def _start_accounting(self, site: daemons.Site) -> None:
         """The accounts come before slurmctld, so that it knows them from its first moment."""
-        self.processes.start(daemons.slurmdbd(self.config, site))
-        self.processes.wait_ready("slurmdbd", lambda: listens(site.slurmdbd_port), _TIMEOUT_S)
+        if self.config.beside is None:
+            self.processes.start(daemons.slurmdbd(self.config, site))
+            self.processes.wait_ready("slurmdbd", lambda: listens(site.slurmdbd_port), _TIMEOUT_S)
         add = ("sacctmgr", "--immediate", "add")
+        here = f"Cluster={self.config.cluster}"
         self.slurm(*add, "cluster", self.config.cluster)
         for account in sorted({user.account for user in self.config.users}):
-            self.slurm(*add, "account", account, "Description=lab", "Organization=lab")
+            self.slurm(*add, "account", account, here, "Description=lab", "Organization=lab")
         for user in self.config.users:
-            self.slurm(*add, "user", user.name, f"Account={user.account}")
+            self.slurm(*add, "user", user.name, f"Account={user.account}", here)
 
     def _start_cluster(self, site: daemons.Site) -> None:
         self.processes.start(daemons.slurmctld(self.config, site))

@@ -5,6 +5,6 @@ provider lets each recorded hour last some seconds, and slots, segments and tick
 """
 
 from .settings import REACH_S, StackSettings
-from .stack import SITE_FILE, AgentExtras, Stack
+from .stack import SITE_FILE, AgentExtras, OtherCluster, Stack
 
-__all__ = ["REACH_S", "SITE_FILE", "AgentExtras", "Stack", "StackSettings"]
+__all__ = ["REACH_S", "SITE_FILE", "AgentExtras", "OtherCluster", "Stack", "StackSettings"]

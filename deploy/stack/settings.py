@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,18 +39,9 @@ agent:
   segment: {segment_s} s
   delivery: {delivery_s:g} s
 clusters:
-  - name: {cluster}
-    zone: DE
-    pue: 1.25
-    slurm:
-      conf: {slurm_conf}
-      timeout: 20 s
-      max_calls_per_s: 20
-    nodes:
-{classes}zones:
-  - name: DE
-    providers:
-{provider}planning:
+{clusters}zones:
+{zones}planning:
+  mode: {mode}
   default_max_delay: 0 s
   max_delay: 7 d
   slot: {slot_s} s
@@ -58,6 +50,26 @@ clusters:
   settle_lag: {settle_lag_s} s
 quotas: {quotas}
 """
+
+_CLUSTER = """\
+  - name: {name}
+    zone: {zone}
+    pue: 1.25
+    slurm:
+      conf: {slurm_conf}
+      timeout: 20 s
+      max_calls_per_s: 20
+{by_name}    nodes:
+{classes}"""
+
+_BY_NAME = """\
+      by_name: true
+"""
+
+_ZONE = """\
+  - name: {name}
+    providers:
+{provider}"""
 
 _CLASS = """\
       - nodes: "{nodes}"
@@ -94,6 +106,22 @@ _FILES = """\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterPart:
+    """One cluster in the configuration: how it is reached, and the zone that feeds it.
+
+    ``intensity_files`` is as in :class:`StackSettings`, for this cluster's zone.
+    """
+
+    name: str
+    slurm_conf: Path
+    nodes: tuple[str, ...]
+    cpus: int
+    zone: str = "DE"
+    by_name: bool = False
+    intensity_files: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettings:
     """Speed and budgets of one stack.
 
@@ -115,6 +143,7 @@ class StackSettings:
     quotas: tuple[tuple[str, str], ...] = ()
     operators: tuple[str, ...] = ()
     node_gpus: tuple[int, ...] = ()
+    mode: str = "active"
 
     def yaml(
         self,
@@ -123,10 +152,7 @@ class StackSettings:
         spool: Path,
         munge: Path,
         quota_file: Path,
-        slurm_conf: Path,
-        cluster: str,
-        nodes: tuple[str, ...],
-        cpus: int,
+        clusters: Sequence[ClusterPart],
         port: int,
         begin_at: int,
     ) -> str:
@@ -145,14 +171,25 @@ class StackSettings:
             sample_s=self.sample_s,
             segment_s=self.segment_s,
             delivery_s=self.delivery_s,
-            cluster=cluster,
-            slurm_conf=slurm_conf,
-            classes=self._classes(nodes, cpus),
-            provider=self._provider(begin_at),
+            clusters="".join(map(self._cluster, clusters)),
+            zones="".join(self._zone(one, begin_at) for one in clusters),
+            mode=self.mode,
             slot_s=self.slot_s,
             settle_lag_s=round(2 * self.hour_s),
             quotas=lines or "[]",
         )
+
+    def _cluster(self, part: ClusterPart) -> str:
+        return _CLUSTER.format(
+            name=part.name,
+            zone=part.zone,
+            slurm_conf=part.slurm_conf,
+            by_name=_BY_NAME if part.by_name else "",
+            classes=self._classes(part.nodes, part.cpus),
+        )
+
+    def _zone(self, part: ClusterPart, begin_at: int) -> str:
+        return _ZONE.format(name=part.zone, provider=self._provider(part.intensity_files, begin_at))
 
     def _classes(self, nodes: tuple[str, ...], cpus: int) -> str:
         """One power class for all nodes with as many GPUs."""
@@ -164,8 +201,8 @@ class StackSettings:
             text += _GPUS.format(gpus=count) if count else ""
         return text
 
-    def _provider(self, begin_at: int) -> str:
-        if self.intensity_files is not None:
-            return _FILES.format(folder=self.intensity_files)
+    def _provider(self, files: Path | None, begin_at: int) -> str:
+        if files is not None:
+            return _FILES.format(folder=files)
         begin = datetime.fromtimestamp(begin_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return _REPLAY.format(start=self.record_start, begin=begin, hour_s=self.hour_s)

@@ -10,10 +10,10 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .settings import REACH_S, StackSettings
+from .settings import REACH_S, ClusterPart, StackSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from subprocess import CompletedProcess
 
@@ -30,6 +30,15 @@ class AgentExtras:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherCluster:
+    """A lab beside the first one, which the same daemon serves, in a grid zone of its own."""
+
+    lab: Lab
+    zone: str
+    intensity_files: Path
+
+
 SITE_FILE = "carbonsched/site.json"
 """Where in a lab's directory the compiled site file lies; CARBONSCHED_SITE must name it."""
 
@@ -37,7 +46,8 @@ SITE_FILE = "carbonsched/site.json"
 class Stack:
     """The daemon and the agents of one lab; ``programs`` holds the installed commands.
 
-    ``extras`` are the agents' by node: other hardware than the host's, for instance.
+    ``extras`` are the agents' by node: other hardware than the host's, for instance. ``others``
+    are clusters that the daemon finds by their names, through the first one's slurmdbd.
     """
 
     def __init__(
@@ -46,8 +56,10 @@ class Stack:
         programs: Path,
         settings: StackSettings,
         extras: Mapping[str, AgentExtras] | None = None,
+        others: Sequence[OtherCluster] = (),
     ) -> None:
         self.lab = lab
+        self.others = tuple(others)
         self.extras = dict(extras or {})
         self.settings = settings
         self.folder = lab.directory / "carbonsched"
@@ -59,16 +71,27 @@ class Stack:
     def start(self) -> None:
         """Configure, then start the daemon and an agent on each node."""
         self.folder.mkdir(mode=0o755, exist_ok=True)
-        self.config_file.write_text(self._yaml())
         for private in (self.folder / "state", self.lab.quota_file.parent):
             private.mkdir(exist_ok=True)
             shutil.chown(private, "slurm")
-        self.admin("config", "check", self.config_file)
-        self.admin("config", "compile", self.config_file, "-o", self.site_file)
-        self.site_file.chmod(0o644)
+        self._configure()
         self.start_daemon()
-        for node in self.lab.nodes:
-            self.start_agent(node)
+        for lab in self._labs:
+            for node in lab.nodes:
+                self.start_agent(node, lab.directory / SITE_FILE)
+
+    def reconfigure(self, settings: StackSettings) -> None:
+        """Other settings for the daemon and csbatch; the agents keep theirs."""
+        self.settings = settings
+        self._configure()
+        self.lab.processes.restart(DAEMON)
+        self.wait_daemon()
+
+    def _configure(self) -> None:
+        self.config_file.write_text(self._yaml())
+        self.admin("config", "check", self.config_file)
+        for lab in self._labs:
+            self._compile(lab)
 
     def start_daemon(self) -> None:
         """As user slurm: an ordinary operator's rights are enough."""
@@ -81,10 +104,11 @@ class Stack:
         """Until it answers and every tick has run once."""
         self.lab.processes.wait_ready(DAEMON, self._healthy, 3 * REACH_S)
 
-    def start_agent(self, node: str) -> None:
-        """As root, like slurmd."""
+    def start_agent(self, node: str, site_file: Path | None = None) -> None:
+        """As root, like slurmd; with the site file of its cluster, by default the first one's."""
         program = self._programs / "carbonsched"
-        argv: list[str | Path] = [program, "agent", "--node", node, "--site", self.site_file]
+        site = site_file or self.site_file
+        argv: list[str | Path] = [program, "agent", "--node", node, "--site", site]
         extras = self.extras.get(node, AgentExtras())
         environment = {"PYTHONUNBUFFERED": "1", **extras.environment}
         name = f"agent-{node}"
@@ -124,6 +148,18 @@ class Stack:
         """A job with its chain of evidence."""
         return self.jobs(user, "-j", str(job_id), "--evidence")[-1]
 
+    @property
+    def _labs(self) -> list[Lab]:
+        return [self.lab, *(other.lab for other in self.others)]
+
+    def _compile(self, lab: Lab) -> None:
+        """A cluster's site file; where it is the only one it needs no name."""
+        which = ("--cluster", lab.config.cluster) if self.others else ()
+        site_file = lab.directory / SITE_FILE
+        site_file.parent.mkdir(mode=0o755, exist_ok=True)
+        self.admin("config", "compile", self.config_file, *which, "-o", site_file)
+        site_file.chmod(0o644)
+
     def _healthy(self) -> bool:
         try:
             with urllib.request.urlopen(
@@ -135,6 +171,15 @@ class Stack:
         seen = set(health["ticks"])
         return seen >= {"intensity", "adopt", "plan", "settle", "quota"}
 
+    def _parts(self) -> list[ClusterPart]:
+        conf = self.lab.slurm_conf
+        first = _part(self.lab, conf, intensity_files=self.settings.intensity_files)
+        others = [
+            _part(one.lab, conf, zone=one.zone, intensity_files=one.intensity_files, by_name=True)
+            for one in self.others
+        ]
+        return [first, *others]
+
     def _yaml(self) -> str:
         hour_s = self.settings.hour_s
         return self.settings.yaml(
@@ -142,14 +187,21 @@ class Stack:
             spool=self.lab.spool,
             munge=self.lab.munge_socket,
             quota_file=self.lab.quota_file,
-            slurm_conf=self.lab.slurm_conf,
-            cluster=self.lab.config.cluster,
-            nodes=self.lab.nodes,
-            cpus=self.lab.config.node_cpus,
+            clusters=self._parts(),
             port=self.port,
             # The record begins at a whole slot, so that recorded hours and slots are aligned.
             begin_at=int(time.time() // hour_s * hour_s),
         )
+
+
+def _part(lab: Lab, slurm_conf: Path, **fields: Any) -> ClusterPart:
+    return ClusterPart(
+        name=lab.config.cluster,
+        slurm_conf=slurm_conf,
+        nodes=lab.nodes,
+        cpus=lab.config.node_cpus,
+        **fields,
+    )
 
 
 def _free_port() -> int:

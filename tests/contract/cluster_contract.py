@@ -34,6 +34,12 @@ class Bench(Protocol):
     def admin_comment(self, job_id: int) -> str:
         """What scontrol shows."""
 
+    def reserve(self, name: str, node: str, start_at: int, minutes: int) -> None:
+        """scontrol create reservation, for maintenance of one node."""
+
+    def release(self, name: str) -> None:
+        """scontrol delete reservation."""
+
 
 def only(jobs, job_id):
     (job,) = [job for job in jobs if job.key.job_id == job_id]
@@ -152,6 +158,18 @@ class ClusterContract:
         nodes = cluster.nodes()
         assert tuple(node.name for node in nodes) == tuple(bench.nodes)
         assert all(node.available and node.cpus == 8 and node.partitions for node in nodes)
+
+    def test_reservations(self, cluster, bench):
+        assert list(cluster.reservations()) == []
+        begins, node = int(time.time()) + 7200, bench.nodes[0]
+        bench.reserve("service", node, begins, 90)
+        try:
+            (one,) = cluster.reservations()
+        finally:
+            bench.release("service")
+        assert (one.start_at, one.end_at - one.start_at) == (begins, 5400)
+        assert (one.nodes, one.cpus, one.every_s) == ((node,), 8, None)
+        assert list(cluster.reservations()) == []
 
     @staticmethod
     def _running_task(cluster, job_id):

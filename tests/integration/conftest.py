@@ -33,6 +33,12 @@ def lab_folder():
 
 
 @pytest.fixture(scope="session")
+def programs():
+    """Where the installed commands lie."""
+    return PROGRAMS
+
+
+@pytest.fixture(scope="session")
 def lab(lab_folder):
     """A running cluster of four nodes with our hooks, and the users carbon-ada and carbon-ben."""
     config = LabConfig(

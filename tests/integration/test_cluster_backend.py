@@ -51,6 +51,15 @@ class LabBench:
         (line,) = [one for one in shown.splitlines() if "AdminComment=" in one]
         return line.strip().removeprefix("AdminComment=")
 
+    def reserve(self, name, node, start_at, minutes):
+        self._lab.slurm(
+            "scontrol", "create", "reservation", f"ReservationName={name}", f"Nodes={node}",
+            f"StartTime=uts{start_at}", f"Duration={minutes}", "Users=root", "Flags=MAINT",
+        )  # fmt: skip
+
+    def release(self, name):
+        self._lab.slurm("scontrol", "delete", f"ReservationName={name}")
+
 
 @pytest.fixture(scope="module")
 def bench(lab):

@@ -140,6 +140,33 @@ def test_a_second_lab_runs_beside_and_leaves_nothing(lab, lab_folder):
     assert submit(lab)
 
 
+def test_a_cluster_beside_another_is_reached_by_its_name(lab, lab_folder):
+    users = lab.config.users
+    folder = lab_folder / "beside"
+    config = LabConfig(
+        directory=folder, cluster="north", nodes=1, users=users, beside=lab.directory
+    )
+    with Lab.started(config) as north:
+        told = submit(lab, "--clusters=north", script="sleep 60")
+        job = told.removesuffix(";north")
+        assert told == f"{job};north"
+        north.wait_job_state(job, "RUNNING")
+        seen = lab.slurm("squeue", "-M", "north", "-h", "-o", "%i %N").split()
+        assert seen == [job, *north.nodes]
+        events = [path.name for path in (lab.spool / north.nodes[0] / "events").iterdir()]
+        assert [name.split(".")[0] for name in events] == ["begin"]
+        lab.slurm("scancel", "-M", "north", job)
+    assert not folder.exists()
+    assert folder not in host.directories()
+    assert lab.job_state(submit(lab)) != "UNKNOWN"
+
+
+def test_no_cluster_stands_beside_a_lab_that_is_not_there(lab_folder):
+    config = small(lab_folder, "alone", beside=lab_folder / "nowhere")
+    with pytest.raises(LabError, match="nowhere holds no running lab to stand beside"):
+        Lab(config).start()
+
+
 def test_a_user_stays_while_another_lab_needs_it(lab_folder):
     first, heir = Lab(small(lab_folder, "first")), Lab(small(lab_folder, "heir"))
     first.start()

@@ -7,7 +7,7 @@ import sqlite3
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from lab import Lab, LabConfig, LabError
-from stack import SITE_FILE, AgentExtras, Stack, StackSettings
+from stack import SITE_FILE, AgentExtras, OtherCluster, Stack, StackSettings
 
 from carbonsched.transport.client import Client
 from carbonsched.transport.munge import Munge
@@ -41,9 +41,9 @@ class Grid:
         self.issued_at = 0
         self.plateau()
 
-    def plateau(self, reach_s: int = _DAY_S) -> int:
-        """One dirty level, foretold for ``reach_s``; returns when that was issued."""
-        return self._write([(self._slot(time.time()), DIRTY)], reach_s)
+    def plateau(self, reach_s: int = _DAY_S, level: int = DIRTY) -> int:
+        """One level, foretold for ``reach_s``; returns when that was issued."""
+        return self._write([(self._slot(time.time()), level)], reach_s)
 
     def valley(self, in_s: int, reach_s: int = _DAY_S) -> int:
         """Dirty now, clean from some seconds on; returns the instant when that begins."""
@@ -110,6 +110,7 @@ class Trial:
         programs: Path,
         grid: Grid,
         extras: Mapping[str, AgentExtras] | None = None,
+        others: Sequence[OtherCluster] = (),
         **speeds: Any,
     ) -> None:
         self.lab = lab
@@ -124,7 +125,7 @@ class Trial:
             quotas=((BEN, "10 kg"),),
             operators=("root",),
         )
-        self.stack = Stack(lab, programs, replace(settings, **speeds), extras)
+        self.stack = Stack(lab, programs, replace(settings, **speeds), extras, others)
         self.stack.start()
         self.api = Client(f"http://127.0.0.1:{self.stack.port}", Munge(str(lab.munge_socket)), 30.0)
 

@@ -44,16 +44,34 @@ def test_for_scripts(ask):
 
 
 def test_why_tells_decision_interval_source_and_epochs(ask):
-    text = ask("--why", "-j", "1301,1302")
+    text = " ".join(ask("--why", "-j", "1301,1302").split())
     for words in (
         "Planned start Sat 02:00, in 11h30m; at the latest Sat 14:30.",
         "412 g instead of 508 g",
+        "CO2, as reckoned 14:21:00: 508 g if started now, 412 g by its plan, 400 g at best,",
         "Prediction from history: 7 earlier jobs of the same name",
         "1.50 kWh (9 in 10: 1.22 kWh to 1.92 kWh)",
         "carboncast: DE",
         "Epoch 3 of 50.",
     ):
         assert words in text
+
+
+def test_a_shadow_plan_is_told_as_one(ask, daemon, samples):
+    row = samples.queue_job(
+        plan_reason="shadow", planned_start_at=samples.NOW - 60, expected_mg=508_000, saved_mg=0,
+        shadow_start_at=samples.NOW + 9 * 3600, shadow_mg=412_000,
+    )  # fmt: skip
+    daemon.answers["/v1/queue"] = (200, {"now": samples.NOW, "jobs": [row]})
+    assert "now shadow mode" in " ".join(ask().split())
+    assert "508 g if started now, 412 g by its plan" in " ".join(ask("--why").split())
+
+
+def test_a_job_without_a_plan_has_no_masses(ask):
+    assert "CO2, as" not in ask("--why", "-j", "1304")
+    assert ask("-P", "-n", "-o", "JobID,Best", "-j", "1301,1304").split() == [
+        "1301|400000", "1304|",
+    ]  # fmt: skip
 
 
 def test_selection_by_job_and_cluster(ask):

@@ -226,3 +226,31 @@ def test_another_failure_of_sacct_is_no_reason_to_ask_for_less(slurm):
     with pytest.raises(ClusterError, match="it broke"):
         cluster.history(0, 2000)
     assert asked(slurm) == (1, 0)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_only_a_cluster_that_is_asked_for_by_name_is_named(tmp_path, by_name):
+    said = tmp_path / "said"
+    for name, answer in {
+        "squeue": '{"jobs": [], "errors": []}', "sinfo": "", "scontrol": "",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(
+            f"#!/bin/sh\necho {name} \"$@\" >> {said}\nprintf '%s' '{answer}'\n"
+        )
+        (tmp_path / name).chmod(0o755)
+    cluster = CommandLineCluster("north", tmp_path, None, 2.0, 1000.0, by_name=by_name)
+    cluster.jobs()
+    cluster.nodes()
+    cluster.set_start(7, 2_000_000_000, "later")
+    which = ["--clusters=north"] if by_name else []
+    squeue, sinfo, scontrol = (line.split() for line in said.read_text().splitlines())
+    assert squeue == ["squeue", *which, "--json"]
+    assert sinfo[: len(which) + 2] == ["sinfo", *which, "-h"]
+    assert scontrol[: len(which) + 2] == ["scontrol", *which, "update"]
+
+
+def test_a_cluster_whose_name_slurmdbd_does_not_find_is_unavailable(slurm):
+    words = "'north' can't be reached now, or it is an invalid entry for --cluster."
+    cluster = slurm(scontrol=f'echo "scontrol: error: {words}" >&2; exit 1')
+    with pytest.raises(ClusterUnavailableError, match="can't be reached now"):
+        cluster.set_start(7, 2_000_000_000, "later")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonsched.cluster import history, node_list, queue_json, queue_text
+from carbonsched.cluster import history, node_list, queue_json, queue_text, reservations
 from carbonsched.cluster.delimited import new_delimiter, read_records
 from carbonsched.errors import ClusterError
 
@@ -267,6 +267,43 @@ def test_nodes_once_each_with_their_partitions():
 )  # fmt: skip
 def test_which_nodes_can_take_work(state, available):
     assert node_list.read_nodes(f"n1|4|{state}|main\n")[0].available is available
+
+
+def test_reservations_as_recorded():
+    found = reservations.read_reservations(text_of(RECORDED / "reservations.txt"))
+    assert [(one.nodes, one.cpus, one.every_s, one.end_at - one.start_at) for one in found] == [
+        (("n1",), 8, None, 4 * 3600),  # maintenance
+        (("n1",), 8, 86_400, 3600),
+        (("n2",), 2, None, 36_000),  # two cores of it
+    ]  # and none that always begins in an hour
+    assert found[0].start_at == 1_795_872_813
+
+
+@pytest.mark.parametrize("text", ["", "No reservations in the system\n"])
+def test_no_reservations(text):
+    assert reservations.read_reservations(text) == []
+
+
+def reservation(nodes="n[1-3]", begins="1795872813", name="x", flags=""):
+    return (
+        f"ReservationName={name} StartTime={begins} EndTime=1795887213 Nodes={nodes} NodeCnt=3"
+        f" Flags={flags} TRES=cpu=24 Users=root"
+    )
+
+
+def test_a_reservation_of_licences_keeps_no_node():
+    assert reservations.read_reservations(reservation(nodes="(null)")) == []
+
+
+def test_the_name_of_a_reservation_is_no_field():
+    (one,) = reservations.read_reservations(reservation(name="a Nodes=n9 Flags=TIME_FLOAT"))
+    assert one.nodes == ("n1", "n2", "n3")
+
+
+@pytest.mark.parametrize("broken", [{"nodes": "n[1-"}, {"begins": "soon"}])
+def test_a_reservation_that_cannot_be_read(broken):
+    with pytest.raises(ClusterError):
+        reservations.read_reservations(reservation(**broken))
 
 
 def test_nodes_that_cannot_be_read():

@@ -126,10 +126,12 @@ def test_notes_say_what_is_seldom_meant(config):
         {"name": "GB", "providers": [{"kind": "neso"}]},
     ]  # fmt: skip
     quotas = [{"user": "a", "monthly": "1 kg"}]
-    found = list(notes(config({("zones",): zones, ("quotas",): quotas})))
+    mode = {("planning",): {"mode": "shadow"}}
+    found = list(notes(config({("zones",): zones, ("quotas",): quotas, **mode})))
     assert [note.split(":")[0].split(" replays")[0] for note in found] == [
         "quotas are counted but bind nobody",
         "daemon.listen_host is 127.0.0.1",
+        "planning.mode is shadow",
         "cluster hpc has no node classes",
         "zone NO",
         "zone GB feeds no cluster",

@@ -193,6 +193,10 @@ def test_the_file_does_not_take_the_names_of_code(problems):
         ({("daemon", "listen_port"): "0"}, "must be at least 1"),
         ({("daemon", "lease"): "30s"}, "lease: 30 s is not longer than ticks.adopt"),
         ({("daemon", "ticks"): {"adopt": "5min"}}, "lease: 120 s is not longer"),
+        (
+            {("planning",): {"mode": "shadwo"}},
+            "planning.mode: expected 'active' or 'shadow'; 'shadwo' is written here; did you mean",
+        ),
         ({("planning",): {"max_delay": "1d", "default_max_delay": "2d"}}, "longer than max_delay"),
         ({("agent",): {"segment": "1s", "sample": "2s"}}, "longer than a segment"),
         ({("agent",): {"spool": "/var/spool/c"}}, "does not end in /%n"),
@@ -334,6 +338,10 @@ def test_the_site_file_comes_back_as_it_was_compiled(config):
         NodeClass(nodes="n[1-4]", cpus=4, idle_w=90, max_w=200, uncertainty=0.2),
     )
     assert site.agent == AgentSite(segment_s=10, spool="/spool/%n")
+
+
+def test_in_shadow_mode_no_job_gets_a_lease(config):
+    assert compile_site(config({("planning",): {"mode": "shadow"}})).lease_s == 0
 
 
 def test_one_of_several_clusters_must_be_named(config):

@@ -170,6 +170,20 @@ def test_forecasts_and_values_of_the_second_version_are_read(second_version, ope
     assert archive.forecast("DE", 210).points == (Point(3600, 7200, 3),)
 
 
+def test_a_plan_of_the_third_version_counted(path, open_ledger):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrations.apply(Database(connection, strict=True), stop_before="m0004_plans")
+        connection.execute(
+            "INSERT INTO plans VALUES (1, 'lab', 7, 50, 0, 60, 3600, 60, 7200, 'cleaner', 'later',"
+            " 5, 9, NULL, NULL)"
+        )
+    plans = open_ledger(path).plans
+    plan = plans.plan(KEY)
+    assert (plan.start_at, plan.shadow, plan.best_mg) == (3600, False, None)
+    assert plans.deferral(KEY) == plans.first_plan(KEY) == plan
+    assert plans.deferral(KEY, shadow=True) is None
+
+
 def test_a_final_job_of_the_second_version_is_complete(second_version, open_ledger):
     settled = open_ledger(second_version).entries.settlement(KEY)
     assert (settled.final, settled.complete, settled.due_at) == (True, True, 0)

@@ -48,6 +48,15 @@ def test_a_plan_says_what_it_saves_where_that_is_known():
     assert not replace(PLAN, start_at=1000).deferred
 
 
+def test_of_a_shadow_only_the_start_that_could_have_been_is_carried_out():
+    shadow = replace(PLAN, shadow=True).carried_out
+    assert (shadow.start_at, shadow.expected_mg, shadow.saved_mg) == (1000, 100, 0)
+    assert (shadow.reason, shadow.deferred) == (Reason.SHADOW, False)
+    at_once = replace(PLAN, shadow=True, start_at=1000, reason=Reason.GAIN_TOO_SMALL)
+    for plan in (PLAN, at_once):
+        assert plan.carried_out is plan
+
+
 @given(*[st.integers(-(10**12), 10**12)] * 4)
 def test_what_remains_is_budget_and_grants_less_charges_and_reservations(a, b, c, d):
     period = Period(name="2026-11", start_at=0, end_at=1)

@@ -72,30 +72,36 @@ def demand(nodes, slots, cost, last=HORIZON - 1):
     costs = np.where(np.arange(HORIZON) <= last, np.array(cost, dtype=float), np.inf)
     count = len(nodes)
     return Demand(
-        nodes=np.array(nodes, dtype=float),
-        lengths=np.array([of_length(slots)] * count),
-        cost=np.array([costs] * count),
+        cpus=np.array([nodes], dtype=float),
+        lengths=np.array([[of_length(slots)] * count]),
+        cost=np.array([[costs] * count]),
     )
+
+
+def prices_of(asked, free, before=None, **more):
+    """On one cluster."""
+    given = None if before is None else before[None]
+    return clearing_prices(LENGTHS, asked, free[None], given, **more)[0]
 
 
 CHEAP_AT_TEN = [100.0 if slot != 10 else 50.0 for slot in range(HORIZON)]
 
 
 def test_nodes_are_free_of_charge_while_there_are_enough():
-    prices = clearing_prices(LENGTHS, demand([1] * 5, 1, CHEAP_AT_TEN), np.full(HORIZON, 5.0))
+    prices = prices_of(demand([1] * 5, 1, CHEAP_AT_TEN), np.full(HORIZON, 5.0))
     assert prices == pytest.approx(np.zeros(HORIZON))
 
 
 def test_nothing_asked_for_costs_nothing():
-    nobody = Demand(nodes=np.zeros(0), lengths=np.zeros((0, COUNT)), cost=np.zeros((0, HORIZON)))
+    nobody = Demand(
+        cpus=np.zeros((1, 0)), lengths=np.zeros((1, 0, COUNT)), cost=np.zeros((1, 0, HORIZON))
+    )
     before = np.full(HORIZON, 7.0)
-    assert not clearing_prices(LENGTHS, nobody, np.full(HORIZON, 5.0), before).any()
+    assert not prices_of(nobody, np.full(HORIZON, 5.0), before).any()
 
 
 def test_what_more_want_than_there_is_costs_as_much_as_the_next_best():
-    prices = clearing_prices(
-        LENGTHS, demand([1] * 20, 1, CHEAP_AT_TEN), np.full(HORIZON, 10.0), rounds=200
-    )
+    prices = prices_of(demand([1] * 20, 1, CHEAP_AT_TEN), np.full(HORIZON, 10.0), rounds=200)
     assert prices[10] == pytest.approx(50, abs=4)
     others = np.delete(prices, 10)
     assert others.max() < 4
@@ -103,9 +109,9 @@ def test_what_more_want_than_there_is_costs_as_much_as_the_next_best():
 
 def test_prices_begin_where_the_last_ones_were():
     asked, free = demand([1] * 20, 1, CHEAP_AT_TEN), np.full(HORIZON, 10.0)
-    settled = clearing_prices(LENGTHS, asked, free, rounds=400)
-    anew = clearing_prices(LENGTHS, asked, free, rounds=10)
-    again = clearing_prices(LENGTHS, asked, free, before=settled, rounds=10)
+    settled = prices_of(asked, free, rounds=400)
+    anew = prices_of(asked, free, rounds=10)
+    again = prices_of(asked, free, before=settled, rounds=10)
     assert abs(again - settled).max() <= abs(anew - settled).max()
 
 
@@ -119,11 +125,11 @@ def test_at_these_prices_a_plan_looks_no_dearer_than_any_that_fits(nodes, slots,
     """Weak duality: emissions plus prices, less the worth of what is free, bound every plan."""
     free = np.full(HORIZON, 8.0)
     asked = demand(nodes, slots, cost, last)
-    prices = clearing_prices(LENGTHS, asked, free)
+    prices = prices_of(asked, free)
     assert (prices >= 0).all()
-    row = asked.lengths[0]
+    row = asked.lengths[0, 0]
     length = row @ LENGTHS.slots
-    at_prices = asked.cost[0] * length + row @ paid(LENGTHS, prices)
+    at_prices = asked.cost[0, 0] * length + row @ paid(LENGTHS, prices)
     dual = sum(nodes) * at_prices.min() - prices @ free
     held = np.zeros(HORIZON)
     total = 0.0
@@ -145,4 +151,8 @@ def test_a_demand_that_may_start_at_no_time_is_refused():
     with pytest.raises(ValueError, match="at no time"):
         demand([1], 1, CHEAP_AT_TEN, last=-1)
     with pytest.raises(ValueError, match="as many rows"):
-        Demand(nodes=np.ones(2), lengths=np.zeros((1, COUNT)), cost=np.zeros((1, HORIZON)))
+        Demand(
+            cpus=np.ones((1, 2)),
+            lengths=np.zeros((1, 1, COUNT)),
+            cost=np.zeros((1, 1, HORIZON)),
+        )

@@ -215,6 +215,7 @@ def queue_job(number: int = 1301, **changed) -> dict:
         "latest_at": NOW + 24 * HOUR, "plan_reason": "cleaner",
         "plan_text": "starts in 11 h 30 min: 412 g instead of 508 g if started now (19 % less)",
         "expected_mg": 412_000, "baseline_mg": 508_000, "saved_mg": 96_000,
+        "best_mg": 400_000, "planned_at": NOW - 540, "shadow_start_at": None, "shadow_mg": None,
         "forecast_label": PROVIDER, "epoch": None, "epochs": 50,
         "prediction": {
             "source": "history", "samples": 7, "duration_s": 7200, "duration_low_s": 6000,
@@ -232,11 +233,13 @@ def queue(*, hostile: bool = False) -> dict:
         queue_job(),
         queue_job(1302, name="a-rather-long-job-name", state="RUNNING", reason="None",
                   started_at=NOW - 5000, planned_start_at=None, epoch=3, plan_reason=None,
-                  plan_text=None, expected_mg=None, baseline_mg=None, saved_mg=None),
+                  plan_text=None, expected_mg=None, baseline_mg=None, saved_mg=None,
+                  best_mg=None, planned_at=None),
         queue_job(1303, shown_id="1303_[4-999%10]", tasks=996, user="bob", plan_reason="quota",
                   planned_start_at=END_AT, latest_at=None, plan_text="budget used up"),
         queue_job(1304, plan_reason=None, plan_text=None, planned_start_at=None, prediction=None,
-                  expected_mg=None, baseline_mg=None, saved_mg=None, reason="Resources"),
+                  expected_mg=None, baseline_mg=None, saved_mg=None, reason="Resources",
+                  best_mg=None, planned_at=None),
         queue_job(1305, plan_reason="gain-too-small", planned_start_at=NOW, saved_mg=0),
         queue_job(1306, planned_start_at=NOW + 40),
     ]  # fmt: skip
@@ -324,3 +327,24 @@ def _quality(jobs: list[dict]) -> list[dict]:
             "share_pct": 100 * sum(one["elapsed_s"] for one in those) / whole,
         })  # fmt: skip
     return rows
+
+
+def shadow(**changed) -> dict:
+    """Two users' month in shadow mode."""
+    alice = {
+        "jobs": 12, "reckoned_jobs": 11, "deferred_jobs": 6, "deferred_reckoned_jobs": 5,
+        "delay_mean_s": 5 * HOUR, "delay_p95_s": 11 * HOUR, "mg": 2_000_000, "would_mg": 1_500_000,
+        "deferred_mg": 1_200_000, "deferred_would_mg": 700_000,
+    }  # fmt: skip
+    bob = {
+        "jobs": 3, "reckoned_jobs": 0, "deferred_jobs": 0, "deferred_reckoned_jobs": 0,
+        "delay_mean_s": None, "delay_p95_s": None, "mg": None, "would_mg": None,
+        "deferred_mg": None, "deferred_would_mg": None,
+    }  # fmt: skip
+    total = alice | {"jobs": 15}
+    made = {
+        "now": NOW, "start_at": START_AT, "end_at": NOW, "clusters": ["lab"], "ended_jobs": 40,
+        "total": total, "users": [{"user": "alice", **alice}, {"user": "bob|\x1b[2J", **bob}],
+        "not_reckoned": [{"why": "not settled yet", "jobs": 4, "deferred_jobs": 1}],
+    }  # fmt: skip
+    return {**made, **changed}

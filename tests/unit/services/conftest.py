@@ -15,18 +15,23 @@ from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Qualit
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.model.job import Job, JobKey
 from carbonsched.planning import DelayPolicy, PlanningParameters
-from carbonsched.ports import Node, Pue
+from carbonsched.ports import Node, Pue, Reservation
 from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.audit import Audits
 from carbonsched.services.grid import Grid
 from carbonsched.services.ingest import TakeReadings
+from carbonsched.services.learning import Learning
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.moves import Moves
+from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
+from carbonsched.services.planning_request import PlanningRequests
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.presence import Presence
 from carbonsched.services.pue import ConstantPue
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
+from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.statement import Statements
 from carbonsched.services.views import Views
 from carbonsched.site import NodeClass
@@ -53,12 +58,13 @@ class Clock:
 class StandInSlurm:
     """A cluster that remembers jobs and what it was told, with Slurm's rules for moving them."""
 
-    name = "lab"
-
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, name: str = "lab", cpus: int = 8) -> None:
+        self.name = name
+        self.cpus = cpus
         self._clock = clock
         self.present: dict[int, Job] = {}
         self.past: list[Job] = []
+        self.reserved: list[Reservation] = []
         self.moves: list[tuple[int, int, str]] = []
         self._next = 1
 
@@ -68,7 +74,7 @@ class StandInSlurm:
             directives = replace(directives, lease_s=LEASE_S)  # as csbatch does
         comment = encode_mark(directives) if directives else ""
         job = Job(
-            key=JobKey(cluster="lab", job_id=self._next, submitted_at=now, restarts=0),
+            key=JobKey(cluster=self.name, job_id=self._next, submitted_at=now, restarts=0),
             uid={"ada": 1001, "ben": 1002}[user], user=user, account="physics", partition="main",
             name="train", state="PENDING", cpus=2, time_limit_s=3600, eligible_at=now + begin,
         )  # fmt: skip
@@ -101,7 +107,10 @@ class StandInSlurm:
         return [job for job in self.past if job.key.job_id in job_ids]
 
     def nodes(self):
-        return [Node(name=f"n{number}", cpus=8, available=True) for number in (1, 2)]
+        return [Node(name=f"n{number}", cpus=self.cpus, available=True) for number in (1, 2)]
+
+    def reservations(self):
+        return list(self.reserved)
 
     def set_start(self, job_id, start_at, note):
         job = self.present.get(job_id)
@@ -119,22 +128,32 @@ class Site:
     budgets: dict = field(default_factory=dict)
     pue: Pue = field(default_factory=lambda: ConstantPue(pue_ppm=1_200_000))
     embodied: Embodied | None = None
+    shadow: bool = False
+    most_moves: int = 200
+    others: tuple[ManagedCluster, ...] = ()
 
     def __post_init__(self) -> None:
         managed = ManagedCluster(
             cluster=self.slurm, zone="DE", pue=self.pue, embodied=self.embodied,
             node_classes=(NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=240.0),),
         )  # fmt: skip
-        self.clusters = Clusters([managed])
-        self.grid = Grid(self.ledger.archive, {"DE": (INFO,)}, 3600)
+        self.clusters = Clusters([managed, *self.others])
+        zones = {"DE", *(one.zone for one in self.others)}
+        self.grid = Grid(
+            self.ledger.archive, {name: (replace(INFO, zone=name),) for name in zones}, 3600
+        )
         self.adopt = AdoptJobs(self.clusters, self.ledger, self.clock)
         self.predict = PredictJobs(self.clusters, self.ledger, self.grid, self.clock)
         self.quotas = Quotas(Budgets(users=self.budgets), self.ledger, self.predict, "UTC")
-        self.plan = PlanStarts(
-            self.clusters, self.ledger, self.grid, self.quotas, self.clock,
-            DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400),
-            PlanningParameters(slot_s=900, minimum_gain_pct=5.0),
+        policy = DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400)
+        parameters = PlanningParameters(slot_s=900, minimum_gain_pct=5.0)
+        requests = PlanningRequests(
+            self.ledger, self.grid, self.quotas, Learning(self.clusters, self.ledger), policy,
+            parameters, shadow=self.shadow,
         )  # fmt: skip
+        moves = Moves(self.ledger, self.most_moves)
+        self.plan = PlanStarts(self.clusters, self.ledger, requests, self.quotas, self.clock, moves)
+        self.place = PlaceJobs(self.clusters, self.ledger, self.predict, requests, self.clock)
         presence = Presence()
         self.settle = SettleJobs(
             self.clusters, self.ledger, self.grid, self.predict, self.quotas, presence, self.clock,
@@ -149,6 +168,7 @@ class Site:
             self.views, self.clock,
         )  # fmt: skip
         self.audits = Audits(self.clusters, self.ledger, self.clock)
+        self.shadows = ShadowReports(self.clusters, self.ledger, self.settle, self.clock)
 
     def round(self) -> None:
         self.adopt.run()
@@ -156,23 +176,26 @@ class Site:
         self.plan.run()
         self.settle.run()
 
-    def forecast(self, *g_per_kwh: int) -> None:
+    def forecast(self, *g_per_kwh: int, zone="DE") -> None:
         hour = self.clock.now() // 3600 * 3600
         points = tuple(
             Point(hour + index * 3600, hour + (index + 1) * 3600, value * 1000)
             for index, value in enumerate(g_per_kwh)
         )
         self.ledger.archive.add_forecast(
-            Forecast(info=INFO, issued_at=self.clock.now(), points=points), self.clock.now()
+            Forecast(info=replace(INFO, zone=zone), issued_at=self.clock.now(), points=points),
+            self.clock.now(),
         )
 
-    def actual(self, start_at: int, *g_per_kwh: int) -> None:
+    def actual(self, start_at: int, *g_per_kwh: int, zone="DE") -> None:
         points = tuple(
             Point(start_at + index * 3600, start_at + (index + 1) * 3600, value * 1000)
             for index, value in enumerate(g_per_kwh)
         )
         self.ledger.archive.add_actual(
-            IntensitySeries(info=INFO, fetched_at=self.clock.now(), points=points)
+            IntensitySeries(
+                info=replace(INFO, zone=zone), fetched_at=self.clock.now(), points=points
+            )
         )
 
     def segment(self, job: Job, start_at: int, length_s=300, energy_j=30_000, node="n1", **more):
@@ -195,12 +218,22 @@ class Site:
 def make_site(tmp_path):
     opened = []
 
-    def make(*, pue=None, embodied=None, **budgets) -> Site:
+    def make(*, pue=None, embodied=None, shadow=False, beside=(), **budgets) -> Site:
         clock = Clock()
         ledger = Ledger(tmp_path / f"ledger-{len(opened)}.db")
         opened.append(ledger)
         given = {"pue": pue} if pue else {}
-        return Site(clock, StandInSlurm(clock), ledger, budgets, embodied=embodied, **given)
+        others = tuple(one(clock) for one in beside)
+        return Site(
+            clock,
+            StandInSlurm(clock),
+            ledger,
+            budgets,
+            embodied=embodied,
+            shadow=shadow,
+            others=others,
+            **given,
+        )
 
     yield make
     for ledger in opened:
@@ -210,3 +243,25 @@ def make_site(tmp_path):
 @pytest.fixture
 def site(make_site) -> Site:
     return make_site()
+
+
+@pytest.fixture
+def make_two(make_site):
+    """Makes a site with a second cluster, north in zone SE, of other nodes or another PUE."""
+
+    def make(*, cpus=8, pue_ppm=1_200_000, max_w=240.0):
+        def north(clock):
+            return ManagedCluster(
+                cluster=StandInSlurm(clock, "north", cpus), zone="SE",
+                pue=ConstantPue(pue_ppm=pue_ppm),
+                node_classes=(NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=max_w),),
+            )  # fmt: skip
+
+        return make_site(beside=[north])
+
+    return make
+
+
+@pytest.fixture
+def two(make_two) -> Site:
+    return make_two()

@@ -9,6 +9,7 @@ import pytest
 
 from carbonsched.errors import ClusterUnavailableError, ForbiddenError, RequestError
 from carbonsched.model.directives import Directives
+from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.services.access import Access
 from carbonsched.services.advice import Advice
 from carbonsched.services.backend import ServiceBackend
@@ -18,7 +19,7 @@ from carbonsched.services.outlook import Outlook
 from carbonsched.services.pue import ConstantPue
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import AuditQuery, JobQuery, ReportQuery
+from carbonsched.web.backend import AuditQuery, JobQuery, ReportQuery, ShadowQuery
 
 HOUR = 3600
 
@@ -43,7 +44,8 @@ def make_backend(make_site, tmp_path):
             Access(("bin",)), lock, Ticks({"settle": site.settle.run}, lock, site.clock),
             site.clusters, site.ledger, site.adopt, site.predict, site.plan, site.take,
             site.quotas, Advice(site.ledger, site.predict, site.quotas, site.clock, "UTC"),
-            site.views, site.statements, site.audits, Outlook(site.grid, site.clock), site.clock,
+            site.place, site.views, site.statements, site.audits, site.shadows,
+            Outlook(site.grid, site.clock), site.clock,
         )  # fmt: skip
         return site, backend
 
@@ -66,6 +68,20 @@ def test_a_submission_is_told_its_plan_weight_and_quota(make_backend):
     ]  # fmt: skip
     assert site.slurm.moves
     assert all("\n" not in line for line in lines)
+
+
+def test_a_job_is_weighed_as_its_callers_before_it_is_submitted(make_backend):
+    site, backend = make_backend()
+    site.forecast(400, 400)
+    asked = Candidacy(
+        clusters=(), size=JobSize(name="x", tasks=2, time_limit_s=HOUR), directives=Directives()
+    )
+    document = backend.place(DAEMON, asked)
+    assert document["chosen"] == "lab"
+    assert [(row["name"], row["mg"]) for row in document["clusters"]] == [("lab", 9600)]
+    assert backend.queue(ROOT, JobQuery(everybody=True))["jobs"] == []
+    with pytest.raises(ForbiddenError, match="no user here"):
+        backend.place(STRANGER, asked)
 
 
 def test_another_users_job_is_not_adopted(make_backend):
@@ -176,6 +192,14 @@ def test_an_audit_is_for_operators(make_backend):
         backend.audit(DAEMON, query)
     with pytest.raises(RequestError, match="known: lab"):
         backend.audit(ROOT, replace(query, cluster="nowhere"))
+
+
+def test_a_shadow_report_is_for_operators(make_backend):
+    _, backend = make_backend()
+    query = ShadowQuery(start_at=0, end_at=9)
+    assert backend.shadow(BIN, query)["clusters"] == ["lab"]
+    with pytest.raises(ForbiddenError):
+        backend.shadow(DAEMON, query)
 
 
 def test_health_names_the_version_and_the_ticks(make_backend):

@@ -2,97 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carbonsched.submit.sbatch_run import Submitted, find_submitted
-
-# Records its words and standard input, then does what the folder's "behaviour" file says.
-FAKE_SBATCH = """#!{python} -S
-import os, sys
-here = os.path.dirname(os.path.realpath(__file__))
-with open(here + "/words", "wb") as file:
-    file.write(b"\\0".join(os.fsencode(word) for word in sys.argv[1:]))
-with open(here + "/stdin", "wb") as file:
-    file.write(sys.stdin.buffer.read())
-exec(open(here + "/behaviour").read())
-"""
-SUBMITTED = "print('Submitted batch job 12')"
-
-
-class Place:
-    """A folder with a stand-in sbatch and a site file."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.sbatch = folder / "sbatch"
-        self.sbatch.write_text(FAKE_SBATCH.format(python=sys.executable))
-        self.sbatch.chmod(0o755)
-        self.site = folder / "site.json"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.write_site()
-        self.behave(SUBMITTED)
-
-    def write_site(self, **changes):
-        site = {
-            "cluster": "lab",
-            "daemon_url": f"http://127.0.0.1:{self.port}",
-            "munge_socket": str(self.folder / "no-munge"),
-            "lease_s": 77,
-            "submit_timeout_s": 0.5,
-        }
-        self.site.write_text(json.dumps(site | changes))
-
-    def behave(self, code):
-        (self.folder / "behaviour").write_text(code)
-
-    @property
-    def environment(self):
-        kept = {name: value for name, value in os.environ.items() if name != "SBATCH_WAIT"}
-        return kept | {
-            "CARBONSCHED_SBATCH": str(self.sbatch),
-            "CARBONSCHED_SITE": str(self.site),
-        }
-
-    def run(self, *words, stdin=b"", **environment):
-        return subprocess.run(
-            [sys.executable, "-m", "carbonsched.submit.main", *words],
-            input=stdin,
-            capture_output=True,
-            check=False,
-            timeout=30,
-            cwd=self.folder,
-            env=self.environment | environment,
-        )
-
-    def words(self):
-        recorded = (self.folder / "words").read_bytes()
-        return recorded.split(b"\0") if recorded else []
-
-    def stdin(self):
-        return (self.folder / "stdin").read_bytes()
-
-
-@pytest.fixture
-def place(tmp_path):
-    return Place(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return Place(tmp_path_factory.mktemp("shared"))
 
 
 def test_lease_and_mark_come_first_and_the_users_words_follow(place):
@@ -140,6 +61,13 @@ def test_a_site_file_with_nonsense_cannot_stop_a_submission(place, changes):
 def test_start_now_takes_no_lease(place):
     place.run("--carbon-now", "job.sh")
     assert place.words() == [b"--comment=carbonsched/1 now=1", b"job.sh"]
+
+
+def test_a_site_in_shadow_mode_gives_no_lease(place):
+    place.write_site(lease_s=0)
+    done = place.run("--carbon-max-delay=6h", "job.sh")
+    assert place.words() == [b"--comment=carbonsched/1 delay=21600", b"job.sh"]
+    assert done.stderr.decode().strip().endswith("; it starts as Slurm schedules it")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +195,7 @@ def start(place, *words):
 
 def test_with_wait_the_job_is_told_at_once_and_a_signal_reaches_sbatch(place):
     place.behave(
-        f"{SUBMITTED}\nimport signal, time\n"
+        f"{place.submitted}\nimport signal, time\n"
         "signal.signal(15, lambda *_: sys.exit(9))\ntime.sleep(30)"
     )
     with start(place, "--wait", "job.sh") as process:

@@ -20,9 +20,17 @@ from carbonsched.errors import (
     TooLargeError,
 )
 from carbonsched.model.directives import Directives
+from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.transport.request import signed_payload
 from carbonsched.web.app import MAX_BODY
-from carbonsched.web.backend import AuditQuery, IntensityQuery, JobQuery, NodeView, ReportQuery
+from carbonsched.web.backend import (
+    AuditQuery,
+    IntensityQuery,
+    JobQuery,
+    NodeView,
+    ReportQuery,
+    ShadowQuery,
+)
 
 
 def last(service):
@@ -58,6 +66,13 @@ GETS = [
         {"zone": "DE,DK1", "hours": 96, "length_s": 3600},
         "intensity",
         IntensityQuery(zones=("DE", "DK1"), hours=96, length_s=3600),
+    ),
+    ("/v1/shadow", {"start": 5, "end": 9}, "shadow", ShadowQuery(start_at=5, end_at=9)),
+    (
+        "/v1/shadow",
+        {"start": 0, "end": 9, "cluster": "lab"},
+        "shadow",
+        ShadowQuery(start_at=0, end_at=9, cluster="lab"),
     ),
     ("/v1/audit", {"start": 5, "end": 9}, "audit", AuditQuery(start_at=5, end_at=9)),
     (
@@ -104,6 +119,21 @@ def test_a_submission_arrives_with_its_directives(service):
     assert (name, told) == ("adopt", ["lab", 7, Directives(**asked)])
 
 
+def test_a_job_to_be_placed_arrives_with_what_is_said_of_it(service):
+    wish, size = {"max_delay_s": 60}, {"name": "train", "tasks": 4, "time_limit_s": 3600}
+    names = ["lab", "north"]
+    document = {"clusters": names, "here": "lab", "directives": wish, "job": size}
+    service.client.post("/v1/placement", document)
+    name, (_, asked) = last(service)
+    assert name == "place"
+    assert asked == Candidacy(
+        clusters=("lab", "north"),
+        size=JobSize(**size),
+        directives=Directives(**wish),
+        here="lab",
+    )
+
+
 def test_a_grant_arrives_with_its_reason(service):
     service.client.post(
         "/v1/quota/grants", {"subject": "user:ada", "mg": -5, "reason": "Tagung in Köln"}
@@ -127,10 +157,12 @@ def refused(answer, status, words=""):
 
 SIGNED = [
     ("GET", "/v1/queue"), ("GET", "/v1/jobs"), ("GET", "/v1/report"), ("GET", "/v1/quota"),
-    ("GET", "/v1/audit"), ("GET", "/v1/intensity"), ("POST", "/v1/readings"), ("POST", "/v1/jobs"),
-    ("POST", "/v1/quota/grants"),
+    ("GET", "/v1/audit"), ("GET", "/v1/shadow"), ("GET", "/v1/intensity"),
+    ("POST", "/v1/readings"), ("POST", "/v1/jobs"), ("POST", "/v1/quota/grants"),
+    ("POST", "/v1/placement"),
 ]  # fmt: skip
 SOUND = {
+    "/v1/placement": b"{}",
     "/v1/readings": b"{}",
     "/v1/jobs": b'{"cluster": "lab", "job_id": 7, "directives": {}}',
     "/v1/quota/grants": b'{"subject": "user:ada", "mg": 5, "reason": "x"}',
@@ -225,6 +257,15 @@ def test_a_malformed_question_is_refused_in_one_line(service, path):
         ("/v1/jobs", b'{"cluster": "lab", "job_id": 7, "directives": {"start_now": "no"}}'),
         ("/v1/jobs", b'{"cluster": "lab", "job_id": 7, "directives": {"\\ud800\\n": 1}}'),
         ("/v1/jobs", b'{"cluster": "\\ud800", "job_id": 7, "directives": {}}'),
+        ("/v1/placement", b'{"clusters": "lab"}'),
+        ("/v1/placement", b'{"clusters": ["\\ud800"]}'),
+        ("/v1/placement", json.dumps({"clusters": ["lab"] * 101}).encode()),
+        ("/v1/placement", b'{"job": []}'),
+        ("/v1/placement", b'{"job": {"tasks": 0.5}}'),
+        ("/v1/placement", b'{"job": {"time_limit_s": NaN}}'),
+        ("/v1/placement", b'{"job": {"colour": 1}}'),
+        ("/v1/placement", b'{"job": {"name": "\\ud800"}}'),
+        ("/v1/placement", b'{"directives": {"start_now": "no"}}'),
         ("/v1/quota/grants", b'{"subject": "user:ada", "mg": 5}'),
         ("/v1/quota/grants", b'{"subject": "user:ada", "mg": 5, "reason": "\\udfff"}'),
         ("/v1/quota/grants", b'{"subject": "user:ada", "mg": 5, "reason": ""}'),
@@ -239,8 +280,9 @@ def test_a_malformed_document_is_refused_in_one_line(service, path, body):
     assert service.backend.asked == []
 
 
-def test_an_audit_of_no_time_is_refused(service):
-    refused(service.signed("GET", "/v1/audit?start=9&end=9"), 400, "before it starts")
+@pytest.mark.parametrize("path", ["/v1/audit", "/v1/shadow"])
+def test_a_period_of_no_time_is_refused(service, path):
+    refused(service.signed("GET", f"{path}?start=9&end=9"), 400, "before it starts")
     assert service.backend.asked == []
 
 

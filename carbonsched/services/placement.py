@@ -1,0 +1,92 @@
+"""Choosing among clusters that were weighed, and the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+from carbonsched.units import format_duration, format_mass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A cluster and what a job would weigh there.
+
+    ``mg`` is the expected mass in milligrams with PUE, ``None`` where it cannot be told: ``why``
+    says what is missing then. ``takes`` is whether the job can run there at all, ``start_at`` when
+    it would start; ``waiting_cpu_s`` is the work of all jobs that wait there, in CPU seconds.
+    """
+
+    name: str
+    zone: str
+    waiting_cpu_s: int
+    cpus: int = 0
+    takes: bool = False
+    mg: int | None = None
+    start_at: int | None = None
+    forecast: str | None = None
+    why: str | None = None
+
+    @property
+    def load(self) -> Fraction:
+        """Seconds for which the work that waits would keep the whole cluster busy."""
+        return Fraction(self.waiting_cpu_s, max(self.cpus, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The chosen cluster, ``None`` where the job can run on none; the sentence that says why."""
+
+    chosen: str | None
+    text: str
+    candidates: tuple[Candidate, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As the API answers it."""
+        rows = [asdict(one) for one in self.candidates]
+        return {"chosen": self.chosen, "text": self.text, "clusters": rows}
+
+
+def choose(candidates: Sequence[Candidate], here: str | None, now: int) -> Placement:
+    """The cluster on which the job emits least.
+
+    Masses are compared as soon as two of them are known: one alone says nothing of the others. Of
+    equals, and where masses tell nothing, that with the least waiting work; of equals again the
+    one named ``here``, then the first.
+    """
+    able = [one for one in candidates if one.takes]
+    known = [one for one in able if one.mg is not None]
+
+    def told(chosen: Candidate | None, words: str) -> Placement:
+        others = [one for one in candidates if one is not chosen]
+        parts = [words, *(f"{one.name}: {_words(one, now)}" for one in others)]
+        name = chosen.name if chosen else None
+        return Placement(chosen=name, text="; ".join(parts), candidates=tuple(candidates))
+
+    if not able:
+        return told(None, "the job can run on none of the clusters")
+    if len(known) > 1 or known == able:
+        least = min(one.mg for one in known if one.mg is not None)
+        best = [one for one in known if one.mg == least]
+        chosen = _least_waiting(best, here)
+        why = "it emits least there" if len(best) == 1 else "of equals the least work waits there"
+    else:
+        chosen = _least_waiting(able, here)
+        why = "the least work waits there, as too little is known to compare emissions"
+    if len(able) == 1:
+        why = "the only one that can take the job"
+    return told(chosen, f"cluster {chosen.name}, {why}: {_words(chosen, now)}")
+
+
+def _least_waiting(candidates: Sequence[Candidate], here: str | None) -> Candidate:
+    return min(candidates, key=lambda one: (one.load, one.name != here))
+
+
+def _words(one: Candidate, now: int) -> str:
+    if one.mg is None:
+        return f"unknown ({one.why})" if one.takes else str(one.why)
+    wait_s = (one.start_at or now) - now
+    when = f"starting in {format_duration(wait_s)}" if wait_s > 0 else "starting now"
+    return f"about {format_mass(one.mg)} {when}"
