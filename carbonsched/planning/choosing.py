@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Reason
 from carbonsched.planning.ahead import Ahead
 from carbonsched.planning.capacity import Flags
@@ -43,10 +44,16 @@ class _Starts:
 
 
 class Costs:
-    """What a CPU costs by slot of start, for the places of all jobs of a plan at once."""
+    """What a CPU costs at each instant of ``at``, for the places of all jobs of a plan at once.
 
-    def __init__(self, ahead: Mapping[str, Ahead], jobs: Sequence[PlanningJob]) -> None:
-        self._rows: dict[tuple[object, str], tuple[Floats, Floats]] = {}
+    ``at`` is now and the beginnings of the slots ahead.
+    """
+
+    def __init__(
+        self, ahead: Mapping[str, Ahead], jobs: Sequence[PlanningJob], at: Integers
+    ) -> None:
+        self.at = at
+        self._rows: dict[tuple[JobKey, str], tuple[Floats, Floats]] = {}
         for name, one in ahead.items():
             here = [
                 (job.key, place) for job in jobs for place in job.places if place.cluster == name
@@ -54,13 +61,29 @@ class Costs:
             if not here:
                 continue
             places = [place for _, place in here]
-            carbon, worth = one.carbon(places), one.worth(places)
+            carbon, worth = one.at(one.carbon(places), at), one.at(one.worth(places), at)
             for number, (key, _) in enumerate(here):
                 self._rows[key, name] = (carbon[number], worth[number])
 
-    def of(self, job: PlanningJob, place: Place) -> tuple[Floats, Floats]:
-        """Of carbon and of what its CPUs are worth."""
-        return self._rows[job.key, place.cluster]
+    def of(
+        self, job: PlanningJob, place: Place, floor_at: int, until_at: int
+    ) -> tuple[Integers, Floats, Floats]:
+        """Instants from ``floor_at`` on; the costs of carbon, and what its CPUs are worth, then."""
+        carbon, worth = self._rows[job.key, place.cluster]
+        first, end = np.searchsorted(self.at, [floor_at, until_at], side="right")
+        if first and self.at[first - 1] == floor_at:
+            span = slice(first - 1, max(first, end))
+            return self.at[span], carbon[span], worth[span]
+        at = np.concatenate(([floor_at], self.at[first:end]))
+        return at, np.interp(at, self.at, carbon), np.interp(at, self.at, worth)
+
+
+def slots_ahead(now: int, parameters: PlanningParameters) -> Integers:
+    """Now, and the beginnings of slots that starts may be put off to."""
+    slot_s = parameters.slot_s
+    first_at = (now // slot_s + 1) * slot_s
+    later = np.arange(first_at, now + parameters.horizon_s, slot_s, dtype=np.int64)
+    return np.concatenate((np.array([now], dtype=np.int64), later))
 
 
 class Chooser:
@@ -79,11 +102,6 @@ class Chooser:
         self._ahead = ahead
         self._costs = costs
         self._rooms = rooms
-        slot_s = parameters.slot_s
-        first_at = (now // slot_s + 1) * slot_s
-        self._marks: Integers = np.arange(
-            first_at, now + parameters.horizon_s, slot_s, dtype=np.int64
-        )
 
     def choose(self, job: PlanningJob, last_at: int) -> Choice:
         """The start that costs least where there is room, up to ``last_at``; counts it.
@@ -125,16 +143,14 @@ class Chooser:
         return self._ahead[place.cluster].signal.covers(start_at, place.length)
 
     def _starts(self, job: PlanningJob, place: Place, last_at: int) -> _Starts:
-        ahead, floor_at = self._ahead[place.cluster], job.floor_at(self._now)
+        ahead = self._ahead[place.cluster]
         until_at = min(last_at, ahead.signal.last_start(place.length))
-        first, end = np.searchsorted(self._marks, [floor_at, until_at], side="right")
-        at = np.concatenate(([floor_at], self._marks[first:end]))
-        carbon, worth = self._costs.of(job, place)
+        at, carbon, worth = self._costs.of(job, place, job.floor_at(self._now), until_at)
         cpu_slots = place.cpus * ahead.slots_of(place.length)
         carbon_mg = ahead.signal.known_length_mg(place, at)
         if carbon_mg is None:
-            carbon_mg = ahead.at(carbon, at) * cpu_slots
-        return _Starts(place, at, carbon_mg, carbon_mg + ahead.at(worth, at) * cpu_slots)
+            carbon_mg = carbon * cpu_slots
+        return _Starts(place, at, carbon_mg, carbon_mg + worth * cpu_slots)
 
     def _needed(self, now_mg: float) -> float | None:
         """What a deferral has to save; ``None`` where nothing can be saved."""

@@ -18,7 +18,7 @@ from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Plan, Reason
 from carbonsched.planning import wording
 from carbonsched.planning.ahead import Ahead
-from carbonsched.planning.choosing import Choice, Chooser, Costs
+from carbonsched.planning.choosing import Choice, Chooser, Costs, slots_ahead
 from carbonsched.planning.lengths import lengths_of
 from carbonsched.planning.market import Bid, Market
 from carbonsched.planning.pausing import pieces, worth_it
@@ -96,9 +96,9 @@ class _Planner:
         for job in self._fewest_late(pressed):
             choices[job.key] = self._hurry(job, rooms)
         weighed = [job for job in open_jobs if job.key not in choices]
-        chooser = Chooser(
-            self._now, self._request.parameters, self._ahead, Costs(self._ahead, weighed), rooms
-        )
+        parameters = self._request.parameters
+        costs = Costs(self._ahead, weighed, slots_ahead(self._now, parameters))
+        chooser = Chooser(self._now, parameters, self._ahead, costs, rooms)
         for job in self._in_turn(weighed):
             choices[job.key] = chooser.choose(job, self._last_at(job))
         plans = tuple(self._plan(job, choices[job.key]) for job in self._jobs)

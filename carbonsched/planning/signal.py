@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from carbonsched.model.intensity import Forecast
@@ -12,6 +14,7 @@ from carbonsched.planning.series import Cumulative, Integers
 from carbonsched.units import J_PER_KWH, PPM
 
 _DAY_S = 86_400
+_SPREADS = 50_000
 
 
 class Signal:
@@ -30,8 +33,7 @@ class Signal:
 
     def mg_per_watt(self, edges: Integers) -> Floats:
         """What a watt emits between each instant and the next."""
-        mg: Floats = np.diff(self._sums.upto(edges)) * self._mg_per_integral
-        return mg
+        return np.asarray(np.diff(self._sums.upto(edges)) * self._mg_per_integral, dtype=float)
 
     def known_length_mg(self, place: Place, starts: Integers) -> Floats | None:
         """What a whole job emits by start; ``None`` where its length is not known."""
@@ -43,11 +45,9 @@ class Signal:
 
     def mass_mg(self, place: Place, start_at: int) -> float:
         """What a whole job is expected to emit if it starts then."""
-        spread = place.length
-        ends = start_at + np.maximum(1, np.rint(spread.seconds)).astype(np.int64)
-        integrals = self._sums.upto(ends) - self._sums.upto(np.array([start_at]))
-        mean = float(np.average(integrals, weights=spread.weights))
-        return place.watts * mean * self._mg_per_integral
+        offsets, shares = _ends(place.length)
+        upto = self._sums.upto(start_at + offsets)
+        return place.watts * float((upto[1:] - upto[0]) @ shares) * self._mg_per_integral
 
     def covers(self, start_at: int, length: Spread) -> bool:
         """Whether a job that starts then can be weighed."""
@@ -58,3 +58,11 @@ class Signal:
         if self._goes_on:
             return self.end_at - 1
         return self.end_at - max(1, round(length.mean_s))
+
+
+@lru_cache(maxsize=_SPREADS)
+def _ends(length: Spread) -> tuple[Integers, Floats]:
+    """Seconds from the start to the start itself and to each possible end; shares that sum to 1."""
+    seconds = np.maximum(1, np.rint(length.seconds)).astype(np.int64)
+    weights = np.array(length.weights)
+    return np.concatenate(([0], seconds)), weights / weights.sum()
