@@ -258,7 +258,8 @@ def table(rows: Sequence[dict[str, float]]) -> None:
 
 
 LEFT, TOP, WIDTH, HEIGHT = 60, 50, 520, 260
-COLOURS = {"first plan": "#8f3d12", "re-plan": "#12836f", "prices hold": "#d1b04a"}
+LINE = 15
+COLOURS = {"prices hold": "#d1b04a", "re-plan": "#12836f", "first plan": "#8f3d12"}
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#30343b}.title{font-size:15px;font-weight:600}"
     ".faint{fill:#6b7280}.grid{stroke:#00000018}.bar{stroke:#30343b;stroke-dasharray:3 3}"
@@ -291,13 +292,15 @@ def chart(rows: Sequence[dict[str, float]]) -> Iterator[str]:
     for row in rows:
         at = f'x="{x(row["jobs"]):.1f}" y="{TOP + HEIGHT + 20}" text-anchor="middle"'
         yield f'<text class="faint" {at}>{row["jobs"]:,}</text>'
-    for name, colour in COLOURS.items():
+    label_y = math.inf
+    for name, colour in COLOURS.items():  # from below, so that labels have a line each
         places = [(x(row["jobs"]), y(row[name])) for row in rows]
         line = " ".join(f"{px:.1f},{py:.1f}" for px, py in places)
         yield f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
         for px, py in places:
             yield f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.5" fill="{colour}"/>'
-        yield f'<text x="{places[-1][0] + 10:.1f}" y="{places[-1][1] + 4:.1f}">{name}</text>'
+        label_y = min(places[-1][1], label_y - LINE)
+        yield f'<text x="{places[-1][0] + 10:.1f}" y="{label_y + 4:.1f}">{name}</text>'
     yield "</svg>"
 
 
