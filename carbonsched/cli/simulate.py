@@ -3,59 +3,74 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from carbonsched.cli.common import note, show_json
 from carbonsched.cli.progress import progress
+from carbonsched.cli.simulate_show import Shown, draw, keep_all, show_tables
+from carbonsched.cli.simulate_slurm import add_slurm_options, on_slurm
 from carbonsched.cli.simulate_trace import add_trace_options, from_trace
-from carbonsched.errors import RequestError
-from carbonsched.sim.peers import NAMES as PEERS
+from carbonsched.errors import ExternalError, RequestError
+from carbonsched.sim.names import CARBON, EXPLAINED, IMMEDIATE, POLICIES, knowing_name, truths_of
 
 if TYPE_CHECKING:
     from carbonsched.planning import PlanningParameters
-    from carbonsched.sim.bound import Bound
-    from carbonsched.sim.scenario import Run, Scenario
+    from carbonsched.sim.outcome import Outcome
+    from carbonsched.sim.scenario import Scenario
 
-POLICIES = ("immediate", "carbon")
-PRICED = "priced"
-_STEPS = 1000  # of a bar whose end is not known
+DEFAULT = (IMMEDIATE, CARBON)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments and what runs it."""
     parser.description = (
         "Replay a trace of jobs against recorded carbon intensities and the forecasts\n"
-        "that had been issued, and compare policies. Needs no Slurm."
+        "that had been issued, and compare policies. Needs no Slurm, but can use it."
     )
     parser.epilog = (
         "examples:\n"
         "  carbonsched simulate example\n"
         "  carbonsched simulate example --policy carbon --chart simulation.html\n"
         "  carbonsched simulate example --policy carbon --policy cats --bound\n"
+        "  carbonsched simulate example --explain\n"
+        "  carbonsched simulate summer winter --slurm --out /shared/results\n"
         "  carbonsched simulate --trace jobs.txt --nodes 64 --zone DE \\\n"
         "      --intensity actual.csv --forecasts forecasts.csv"
     )
     parser.add_argument(
         "scenario",
         metavar="SCENARIO",
-        nargs="?",
-        help="scenario folder, or 'example' for the shipped one",
+        nargs="*",
+        help="scenario folders, or 'example' for the shipped one",
     )
     parser.add_argument(
         "--policy",
         action="append",
-        choices=(*POLICIES, PRICED, *PEERS),
+        choices=POLICIES,
         metavar="NAME",
-        help=f"{', '.join((*POLICIES, PRICED, *PEERS))}; may be given several times"
-        f" (default: {' and '.join(POLICIES)})",
+        help=f"{', '.join(POLICIES)}; may be given several times"
+        f" (default: {' and '.join(DEFAULT)})",
+    )
+    parser.add_argument(
+        "--know",
+        action="append",
+        type=truths_of,
+        metavar="WHAT",
+        help="an analysis, no policy: carbon told what nobody can know, of run-times,"
+        " intensity, arrivals (with commas) or all; may be given several times",
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="how much of the bound carbon misses for want of each: --know in steps",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="write schedule.csv there (below a folder for each policy where there are several)",
+        help="write schedule.csv there, below folders for scenarios and policies where there"
+        " are several",
     )
     parser.add_argument(
         "--schedule",
@@ -93,129 +108,115 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PCT",
         help="least saving worth a deferral, per cent (5)",
     )
+    add_slurm_options(parser)
     add_trace_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate, print the tables, write what was asked for."""
-    scenario = _scenario(arguments)
-    asked = list(dict.fromkeys(arguments.policy or POLICIES))
-    schedules = _schedules(scenario, asked, arguments)
-    _tell(scenario, schedules, arguments)
-    say = note if arguments.json else print
-    try:
-        if arguments.out is not None:
-            for line in _write({name: schedules[name] for name in asked}, arguments.out):
-                say(line)
-        if arguments.chart is not None:
-            _draw(scenario, schedules, arguments.chart)
-            say(f"chart: {arguments.chart}")
-    except OSError as error:
-        raise RequestError(f"{error.filename}: {error.strerror}; nothing more written") from None
+    scenarios, names = _scenarios(arguments), _names(arguments)
+    arguments.bound |= arguments.explain
+    spread = on_slurm(scenarios, names, arguments) if arguments.slurm else None
+    documents: list[dict[str, Any]] = []
+    failures = spread.failures if spread else ()
+    for scenario in scenarios:
+        outcomes = spread.of(scenario) if spread else _simulated(scenario, names, arguments)
+        if IMMEDIATE not in outcomes:
+            continue  # there is nothing to compare with; its failure is told in the end
+        outcomes |= _elsewhere(scenario, outcomes, arguments)
+        if documents and not arguments.json:
+            print()
+        documents.append(show_tables(Shown(scenario, outcomes), arguments))
+        _write(Shown(scenario, outcomes), names, arguments, several=len(scenarios) > 1)
+    if arguments.json:
+        show_json(documents[0] if len(scenarios) == len(documents) == 1 else documents)
+    if failures:
+        raise ExternalError("\n".join(failures))
     return 0
 
 
-def _scenario(arguments: argparse.Namespace) -> Scenario:
+def _scenarios(arguments: argparse.Namespace) -> list[Scenario]:
     from carbonsched.sim.files import read_scenario, scenario_folder
 
-    if (arguments.scenario is None) == (arguments.trace is None):
+    if bool(arguments.scenario) == (arguments.trace is not None):
         raise RequestError("give a SCENARIO, such as 'example', or --trace FILE")
-    if arguments.trace is None:
-        return read_scenario(scenario_folder(arguments.scenario))
-    return from_trace(arguments)
+    if arguments.slurm and arguments.trace is not None:
+        raise RequestError("--slurm takes SCENARIO folders, not --trace")
+    if arguments.trace is not None:
+        return [from_trace(arguments)]
+    scenarios = [read_scenario(scenario_folder(name)) for name in arguments.scenario]
+    names = [scenario.name for scenario in scenarios]
+    for place, name in zip(arguments.scenario, names, strict=True):
+        if names.count(name) > 1:
+            raise RequestError(f"{place}: there are two scenarios named {name}; rename one")
+    for option in ("schedule", "chart"):
+        if len(scenarios) > 1 and getattr(arguments, option):
+            raise RequestError(f"--{option} goes with one SCENARIO")
+    return scenarios
 
 
-def _schedules(
-    scenario: Scenario, asked: list[str], arguments: argparse.Namespace
-) -> dict[str, list[Run]]:
-    """By name, the immediate one first: those of the policies, then those of files."""
+def _names(arguments: argparse.Namespace) -> list[str]:
+    """All that is asked for, each once; the immediate one is wanted to compare with."""
+    names = list(arguments.policy or (() if arguments.explain else DEFAULT))
+    if arguments.explain:
+        names += [knowing_name(truths) for truths in EXPLAINED]
+    names += [knowing_name(truths) for truths in arguments.know or ()]
+    return list(dict.fromkeys(names))
+
+
+def _parameters(arguments: argparse.Namespace) -> PlanningParameters:
     from carbonsched.planning import PlanningParameters
+
+    return PlanningParameters(slot_s=arguments.slot, minimum_gain_pct=arguments.minimum_gain)
+
+
+def _simulated(
+    scenario: Scenario, names: list[str], arguments: argparse.Namespace
+) -> dict[str, Outcome]:
+    """Each policy's, here, the immediate one's first."""
+    from carbonsched.sim.outcome import simulated
+
+    outcomes = {}
+    for name in dict.fromkeys((IMMEDIATE, *names)):
+        with progress(f"{scenario.name}: {name}", len(scenario.jobs)) as advance:
+            outcomes[name] = simulated(scenario, name, _parameters(arguments), advance)
+    return outcomes
+
+
+def _elsewhere(
+    scenario: Scenario, outcomes: dict[str, Outcome], arguments: argparse.Namespace
+) -> dict[str, Outcome]:
+    """The schedules of files by name."""
     from carbonsched.sim.files import read_schedule
+    from carbonsched.sim.outcome import Outcome
     from carbonsched.sim.validate import fault
 
-    parameters = PlanningParameters(slot_s=arguments.slot, minimum_gain_pct=arguments.minimum_gain)
-    schedules = {
-        name: _simulate(scenario, name, parameters) for name in dict.fromkeys((POLICIES[0], *asked))
-    }
+    schedules: dict[str, Outcome] = {}
     for path in arguments.schedule or ():
         name = path.resolve().parent.name if path.stem == "schedule" else path.stem
-        name = path.name if name in schedules else name
-        if name in schedules:
+        name = path.name if name in outcomes else name
+        if name in outcomes or name in schedules:
             raise RequestError(f"{path}: there is a schedule named {name} already; rename the file")
-        schedules[name] = read_schedule(path, scenario)
-        wrong = fault(schedules[name], scenario)
+        schedules[name] = Outcome(read_schedule(path, scenario))
+        wrong = fault(schedules[name].runs, scenario)
         if wrong:
             raise RequestError(f"{path}: void, {wrong}")
     return schedules
 
 
-def _tell(
-    scenario: Scenario, schedules: dict[str, list[Run]], arguments: argparse.Namespace
-) -> None:
-    from carbonsched.sim.report import bound_line, document, table
-    from carbonsched.sim.score import score
-
-    immediate = schedules[POLICIES[0]]
-    bound = _bound(scenario, immediate, arguments.bound_time) if arguments.bound else None
-    bound_kg = bound.kg if bound else None
-    scores = [
-        score(name, runs, immediate, scenario, bound_kg=bound_kg)
-        for name, runs in schedules.items()
-    ]
-    if arguments.json:
-        show_json(document(scenario.name, scores, bound))
-        return
-    clusters = ", ".join(f"{one.nodes} nodes in {one.zone}" for one in scenario.clusters)
-    print(f"{scenario.name}: {len(scenario.jobs)} jobs on {clusters}")
-    if bound:
-        print(bound_line(bound, scores[0].kg))
-    print(table(scores))
-
-
-def _bound(scenario: Scenario, immediate: list[Run], time_limit_s: int) -> Bound:
-    from carbonsched.sim.bound import lower_bound
-
-    with progress("bound", _STEPS) as advance:
-        told = 0
-
-        def tell(share: float) -> None:
-            nonlocal told
-            steps = max(0, round(share * _STEPS) - told)
-            told += steps
-            advance(steps)
-
-        return lower_bound(scenario, immediate, time_limit_s=time_limit_s, progress=tell)
-
-
-def _simulate(scenario: Scenario, name: str, parameters: PlanningParameters) -> list[Run]:
-    from carbonsched.sim.engine import Simulation
-    from carbonsched.sim.policies import make_policy
-
-    policy = make_policy(name, scenario, parameters)
-    with progress(name, len(scenario.jobs)) as advance:
-        return Simulation(scenario, policy, advance).run()
-
-
-def _write(schedules: dict[str, list[Run]], folder: Path) -> Iterator[str]:
-    from carbonsched.sim.files import write_schedule
-
-    for name, runs in schedules.items():
-        where = folder / name if len(schedules) > 1 else folder
-        where.mkdir(parents=True, exist_ok=True)
-        write_schedule(runs, where / "schedule.csv")
-        yield f"{name}: {where / 'schedule.csv'}"
-
-
-def _draw(scenario: Scenario, schedules: dict[str, list[Run]], path: Path) -> None:
-    if path.suffix == ".svg":
-        from carbonsched.sim.chart_svg import write_picture
-
-        write_picture(scenario, schedules, path)
-    else:
-        from carbonsched.sim.chart import write_chart
-
-        write_chart(scenario, schedules, path)
+def _write(shown: Shown, names: list[str], arguments: argparse.Namespace, *, several: bool) -> None:
+    """Schedules and chart, and where they are."""
+    say = note if arguments.json else print
+    try:
+        if arguments.out is not None and not arguments.slurm:
+            for line in keep_all(shown, names, arguments.out, several=several):
+                say(line)
+        if arguments.chart is not None:
+            draw(shown, arguments.chart)
+            say(f"chart: {arguments.chart}")
+    except OSError as error:
+        raise RequestError(f"{error.filename}: {error.strerror}; nothing more written") from None
 
 
 def _chart(text: str) -> Path:

@@ -39,6 +39,10 @@ class _Starts:
     cost_mg: Floats
 
 
+_Best = tuple[Place, int, float]
+"""A place, a start, and what it costs in milligrams."""
+
+
 class Costs:
     """What a CPU costs at each instant of ``at``, for the places of all jobs of a plan at once.
 
@@ -121,18 +125,18 @@ class Chooser:
             _, place = self._rooms.queue(places, floor_at)
             why = "the cluster is full in every cleaner window"
             return Choice(floor_at, Reason.NO_ROOM, why, place)
-        piece = self._piece(job, starts[0], best, needed_mg)
-        if piece is not None:
-            return piece
-        standing = self._standing(job, starts[0], fitting[0], best, needed_mg)
-        if standing is not None:
-            self._rooms.take(own, standing)
-            return Choice(standing, Reason.CLEANER, "as planned before", own)
+        found = self._piece(job, starts[0], best, needed_mg)
+        found = found or self._standing(job, starts[0], fitting[0], best, needed_mg)
+        queue = None if queued is None else (own, int(starts[0].at[queued]))
+        return found or self._taken(best, queue)
+
+    def _taken(self, best: _Best, queue: tuple[Place, int] | None) -> Choice:
+        """``queue`` is where and when its own cluster's queue would let it in."""
         place, start_at, _ = best
         self._rooms.take(place, start_at)
-        if queued is not None and place is own and start_at == starts[0].at[queued]:
+        if (place, start_at) == queue:
             why = "every cleaner window is full or worth more to other jobs"
-            return Choice(start_at, Reason.NO_ROOM, why, own)
+            return Choice(start_at, Reason.NO_ROOM, why, place)
         return Choice(start_at, Reason.CLEANER, "", place)
 
     def _covers(self, place: Place, start_at: int) -> bool:
@@ -166,11 +170,11 @@ class Chooser:
         fitting: Sequence[Flags],
         queued: int | None,
         needed_mg: float,
-    ) -> tuple[Place, int, float] | None:
+    ) -> _Best | None:
         """The start that costs least of those that save enough, or the queue's."""
         own = starts[0]
         limit_mg = np.inf if queued is None else own.carbon_mg[queued] - needed_mg
-        found: tuple[Place, int, float] | None = None
+        found: _Best | None = None
         if queued is not None:
             found = own.place, int(own.at[queued]), float(own.cost_mg[queued]) - needed_mg
         for one, fits in zip(starts, fitting, strict=True):
@@ -182,7 +186,7 @@ class Chooser:
         return found
 
     def _piece(
-        self, job: PlanningJob, own: _Starts, best: tuple[Place, int, float], needed_mg: float
+        self, job: PlanningJob, own: _Starts, best: _Best, needed_mg: float
     ) -> Choice | None:
         """The first of several pieces, where these cost less than the best run in one go."""
         if job.stop_cost_s is None or len(own.at) < 2:
@@ -211,9 +215,9 @@ class Chooser:
         job: PlanningJob,
         own: _Starts,
         fitting: Flags,
-        best: tuple[Place, int, float],
+        best: _Best,
         needed_mg: float,
-    ) -> int | None:
+    ) -> Choice | None:
         """The start it was deferred to, if it can still be kept and is hardly worse."""
         if job.planned_start_at is None:
             return None
@@ -222,7 +226,9 @@ class Chooser:
             return None
         if not fitting[index] or own.cost_mg[index] - best[2] >= needed_mg:
             return None
-        return int(own.at[index])
+        start_at = int(own.at[index])
+        self._rooms.take(own.place, start_at)
+        return Choice(start_at, Reason.CLEANER, "as planned before", own.place)
 
     def _too_little(self, job: PlanningJob, could_wait: bool, last_at: int) -> Choice:
         if could_wait:

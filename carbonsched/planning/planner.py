@@ -9,6 +9,7 @@ a pessimistic reckoning, go first. See docs/adr/0015-prices-on-capacity.md.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,6 +46,10 @@ _LEAD_S = 1800
 _LEAD_WIDE_S = 6 * 3600
 """So long before it is let in a job goes to the queue; so much longer if it takes a whole cluster,
 which has to be drained for it."""
+_SOON_S = 1800
+"""On a full cluster a job with less time than this goes to the queue, while it is in turn."""
+_TIGHT_S = 2 * 3600
+"""A job with less time than this takes room before larger ones do."""
 _PACKING = 0.85
 """The share of the CPUs that a full cluster uses: jobs do not fill it to the brim."""
 _CAREFUL = 0.8
@@ -135,19 +140,23 @@ class _Planner:
             later = " leaves no more time to wait" if job.bounds.deferrable else ""
             reason = Reason.USER_BEGIN if floor_at > self._now else Reason.NOT_DEFERRABLE
             return Choice(floor_at, reason, f"{job.bounds.why}{later}")
-        if job.key.cluster not in self._ahead:
-            return Choice(floor_at, *self._unforeseen(job.key.cluster))
-        if job.prediction is None:
-            return Choice(floor_at, Reason.NOT_DEFERRABLE, "nothing tells how long it will run")
+        unforeseen = self._unforeseen(job)
+        if unforeseen is not None:
+            return Choice(floor_at, *unforeseen)
         if job.released:
             return Choice(floor_at, Reason.NO_ROOM, "it waits in the queue")
         return None
 
-    def _unforeseen(self, cluster: str) -> tuple[Reason, str]:
-        state = self._clusters[cluster]
+    def _unforeseen(self, job: PlanningJob) -> tuple[Reason, str] | None:
+        """What is not known of it or of its grid, without which it cannot be weighed."""
+        state = self._clusters[job.key.cluster]
         if state.forecast is None and state.ranking is None:
             return Reason.NO_FORECAST, "there is no forecast for its grid zone"
-        return Reason.FORECAST_TOO_SHORT, "the forecast ends before the job"
+        if state.name not in self._ahead:
+            return Reason.FORECAST_TOO_SHORT, "the forecast ends before the job"
+        if job.prediction is None:
+            return Reason.NOT_DEFERRABLE, "nothing tells how long it will run"
+        return None
 
     def _pressed(
         self, jobs: list[PlanningJob], choices: Mapping[JobKey, Choice]
@@ -160,12 +169,22 @@ class _Planner:
         for job in self._jobs:
             if job.key in choices:
                 self._count(job, choices[job.key], rooms)
+        crowded = self._crowded()
         pressed = []
         for job in sorted(jobs, key=_urgency):
             at, _ = rooms.queue(job.places, job.floor_at(self._now))
-            if at is None or at + _DOUBT * (at - self._now) > self._last_at(job):
+            last_at = self._last_at(job)
+            soon = crowded and last_at - job.floor_at(self._now) < _SOON_S
+            if at is None or soon or at + _DOUBT * (at - self._now) > last_at:
                 pressed.append(job)
         return pressed
+
+    def _crowded(self) -> bool:
+        """Whether what waits does not all fit beside what runs."""
+        clusters = self._clusters.values()
+        busy = sum(one.cpus for cluster in clusters for one in cluster.busy)
+        waiting = sum(job.cpus for job in self._jobs)
+        return busy + waiting > sum(cluster.cpus for cluster in clusters)
 
     def _fewest_late(self, pressed: list[PlanningJob]) -> list[PlanningJob]:
         """In order of latest starts; last those that had better be late, as not all can be in time.
@@ -199,7 +218,11 @@ class _Planner:
         lead_s = _LEAD_S + int(_LEAD_WIDE_S * self._width(place))
         if at is None or at <= floor_at + lead_s:
             return Choice(floor_at, Reason.NO_ROOM, why, place)
-        return Choice(min(at - lead_s, self._last_at(job)), Reason.NO_ROOM, why, place)
+        start_at = min(at - lead_s, self._last_at(job))
+        planned_at = job.planned_start_at
+        if planned_at is not None and max(floor_at, start_at - _LEAD_S) < planned_at <= start_at:
+            start_at = planned_at  # not worth another call
+        return Choice(start_at, Reason.NO_ROOM, why, place)
 
     def _count(self, job: PlanningJob, choice: Choice, rooms: Rooms) -> None:
         """Take the job's room where the queue will let it in.
@@ -247,16 +270,28 @@ class _Planner:
         return found.runs[0][0] > 0 and worth_it(found.saved_mg, whole_mg, needed_mg)
 
     def _in_turn(self, jobs: list[PlanningJob]) -> list[PlanningJob]:
-        """The largest first; of equal ones each user's first, then each one's second."""
+        """Those that can hardly wait any more; then the largest first.
+
+        Of equally large ones each user's first, then each one's second.
+        """
         turns: dict[JobKey, int] = {}
         seen: Counter[str] = Counter()
         for job in sorted(jobs, key=lambda job: (job.key.submitted_at, job.key)):
             turns[job.key] = seen[job.user]
             seen[job.user] += 1
 
-        def order(job: PlanningJob) -> tuple[float, int, int, int, JobKey]:
+        def order(job: PlanningJob) -> tuple[float, float, int, int, int, JobKey]:
             area = max(place.cpus * place.length.mean_s for place in job.places)
-            return (-area, job.bounds.latest_at, turns[job.key], job.key.submitted_at, job.key)
+            last_at = self._last_at(job)
+            hurry = last_at - job.floor_at(self._now) < _TIGHT_S
+            return (
+                last_at if hurry else math.inf,
+                -area,
+                job.bounds.latest_at,
+                turns[job.key],
+                job.key.submitted_at,
+                job.key,
+            )
 
         return sorted(jobs, key=order)
 

@@ -96,15 +96,19 @@ class PlanningJob:
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """Its own cluster first; empty where nothing tells how long it will run."""
+        """Its own cluster first; empty where nothing tells how long it will run.
+
+        Over its mean length it takes the energy that is predicted, whatever lengths are possible.
+        """
         known = self.prediction
         if known is None:
             return ()
+        length = self.length or Spread.exactly(known.duration_s)
         own = Place(
             cluster=self.key.cluster,
             cpus=self.cpus,
-            watts=known.energy_j / known.duration_s,
-            length=self.length or Spread.exactly(known.duration_s),
+            watts=known.energy_j / length.mean_s,
+            length=length,
         )
         return (own, *self.elsewhere)
 

@@ -33,14 +33,16 @@ class Signal:
 
     def mg_per_watt(self, edges: Integers) -> Floats:
         """What a watt emits between each instant and the next."""
-        return np.asarray(np.diff(self._sums.upto(edges)) * self._mg_per_integral, dtype=float)
+        integrals = np.diff(self._sums.upto(edges)).astype(np.float64)
+        mg: Floats = integrals * self._mg_per_integral
+        return mg
 
     def known_length_mg(self, place: Place, starts: Integers) -> Floats | None:
         """What a whole job emits by start; ``None`` where its length is not known."""
         if len(place.length.seconds) > 1:
             return None
-        windows = self._sums.windows(starts, max(1, round(place.length.seconds[0])))
-        mg: Floats = windows * (place.watts * self._mg_per_integral)
+        integrals = self._sums.windows(starts, max(1, round(place.length.seconds[0])))
+        mg: Floats = integrals.astype(np.float64) * (place.watts * self._mg_per_integral)
         return mg
 
     def mass_mg(self, place: Place, start_at: int) -> float:

@@ -87,17 +87,13 @@ class Learning:
 
 
 def as_expected(prediction: Prediction, length: Spread | None) -> Prediction:
-    """The same power for the length that is expected: what a plan's milligrams are of."""
+    """The same energy over the length that is expected: what a plan's milligrams are of."""
     if length is None:
         return prediction
     duration_s = max(1, math.ceil(length.mean_s))
-    energy_j = round(prediction.energy_j * duration_s / prediction.duration_s)
     return replace(
         prediction,
         duration_s=duration_s,
         duration_low_s=min(prediction.duration_low_s, duration_s),
         duration_high_s=max(prediction.duration_high_s, duration_s),
-        energy_j=energy_j,
-        energy_low_j=min(prediction.energy_low_j, energy_j),
-        energy_high_j=max(prediction.energy_high_j, energy_j),
     )

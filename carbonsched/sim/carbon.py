@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from carbonsched.model.job import JobKey
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.model.spread import Spread
@@ -23,48 +21,46 @@ from carbonsched.planning import (
     Prices,
     plan,
 )
-from carbonsched.prediction.arrivals import Arrivals
-from carbonsched.prediction.runtimes import RunTimes
 from carbonsched.sim.engine import Decision, Running, Start, Waiting
+from carbonsched.sim.learnt import Knowledge, learnt
 from carbonsched.sim.scenario import Run, Scenario, SimCluster, SimJob
 from carbonsched.units import PPM
 
-_EXPECTED_H = 36
-_RECENT = 500
 _PAUSES_AFTER_S = 1800
 """A run lasts at least so long before it is paused, or the stops cost more than they gain."""
 
 
 class CarbonPolicy:
-    """The planner, and what it learns from: run times and arrivals so far."""
+    """The planner, and what it knows: what is learnt on the way, unless it is given more."""
 
-    name = "carbon"
     replan_s: int | None = 300
 
-    def __init__(self, scenario: Scenario, parameters: PlanningParameters) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        parameters: PlanningParameters,
+        knowledge: Knowledge | None = None,
+        name: str = "carbon",
+    ) -> None:
+        self.name = name
+        self._known = knowledge or learnt(scenario)
         self._scenario = scenario
         self._parameters = parameters
         self._clusters = {one.name: one for one in scenario.clusters}
         self._numbers = {job.job_id: index for index, job in enumerate(scenario.jobs)}
-        self._run_times = RunTimes()
-        self._arrivals = Arrivals()
-        self._node_s: dict[str, float] = {}
-        self._recent: list[SimJob] = []
         self._prices: Prices | None = None
 
     def ended(self, run: Run) -> None:
         """Learn from it."""
-        job = run.job
-        self._run_times.ended(job.user, job.nodes, job.requested_s, job.runtime_s)
-        known_s = self._node_s.pop(job.job_id)
-        self._arrivals.corrected(job.submit_at, job.nodes * job.runtime_s - known_s)
+        self._known.lengths.ended(run)
+        self._known.arrivals.ended(run)
 
     def decide(
         self, now: int, waiting: tuple[Waiting, ...], running: tuple[Running, ...]
     ) -> Decision:
         """What the planner says."""
         for one in waiting:
-            self._meet(one.job)
+            self._known.arrivals.submitted(one.job)
         names = {self._key(one).job_id: one.job.job_id for one in waiting}
         found = plan(
             PlanningRequest(
@@ -90,21 +86,14 @@ class CarbonPolicy:
             pauses=tuple(self._scenario.jobs[key.job_id].job_id for key in found.pauses),
         )
 
-    def _meet(self, job: SimJob) -> None:
-        if job.job_id in self._node_s:
-            return
-        node_s = self._node_s[job.job_id] = job.nodes * self._length(job).mean_s
-        self._arrivals.submitted(job.submit_at, node_s)
-        self._recent = [*self._recent[1 - _RECENT :], job]
-
     def _state(self, cluster: SimCluster, now: int, running: Sequence[Running]) -> ClusterState:
         return ClusterState(
             name=cluster.name,
             cpus=cluster.nodes,
             pue_ppm=PPM,
-            forecast=self._scenario.forecast(cluster.zone, now),
+            forecast=self._known.grid.forecast(cluster.zone, now),
             busy=tuple(
-                Busy(cpus=one.run.job.nodes, left=self._left(one, now))
+                Busy(cpus=one.run.job.nodes, left=self._known.lengths.left(one, now))
                 for one in running
                 if one.run.cluster == cluster
             ),
@@ -112,11 +101,10 @@ class CarbonPolicy:
 
     def _planning_job(self, one: Waiting) -> PlanningJob:
         job = one.job
-        length = self._length(job)
+        length = self._known.lengths.of(job, one.done_s)
         latest_at = job.submit_at + job.max_delay_s
         if one.done_s:
-            left = self._run_times.left(job.user, job.nodes, job.requested_s, one.done_s)
-            length = _longer(left, job.checkpoint_s)
+            length = _longer(length, job.checkpoint_s)
             latest_at += one.done_s - job.checkpoint_s
         return PlanningJob(
             key=self._key(one),
@@ -149,7 +137,7 @@ class CarbonPolicy:
             cluster=run.cluster.name,
             cpus=job.nodes,
             watts=job.nodes * job.power_w,
-            left=self._left(one, now),
+            left=self._known.lengths.left(one, now),
             slack_s=job.max_delay_s - (now - job.submit_at - ran_s) - job.checkpoint_s,
             cost_s=job.checkpoint_s,
         )
@@ -171,33 +159,10 @@ class CarbonPolicy:
         )
 
     def _expected(self, now: int) -> tuple[Expected, ...]:
-        """Jobs to come, as many of the recent ones' mean as there is work in each hour."""
-        if not self._recent or (self._prices is not None and now - self._prices.made_at < 1800):
+        """Jobs to come; nobody asks while the prices hold."""
+        if self._prices is not None and now - self._prices.made_at < self._parameters.price_slot_s:
             return ()
-        recent = self._recent
-        lengths = [self._length(job) for job in recent]
-        work = np.array([job.nodes * one.mean_s for job, one in zip(recent, lengths, strict=True)])
-        mean = _mixed(lengths, [job.nodes for job in recent])
-        power_w = float(work @ np.array([job.power_w for job in recent]) / work.sum())
-        delay_s = float(work @ np.array([job.max_delay_s for job in recent]) / work.sum())
-        hours = self._arrivals.expected(now, _EXPECTED_H)
-        return tuple(
-            Expected(
-                places=tuple(
-                    Place(
-                        cluster=name,
-                        cpus=node_s / mean.mean_s,
-                        watts=power_w * node_s / mean.mean_s,
-                        length=mean,
-                    )
-                    for name in self._clusters
-                ),
-                first_at=now + hour * 3600 + 1800,
-                last_at=now + int(max((hour + 1) * 3600, hour * 3600 + delay_s * 15 // 16)),
-            )
-            for hour, node_s in enumerate(hours)
-            if node_s > 0
-        )
+        return self._known.arrivals.expected(now)
 
     def _key(self, one: Waiting) -> JobKey:
         return JobKey(
@@ -206,14 +171,6 @@ class CarbonPolicy:
             submitted_at=one.job.submit_at,
             restarts=0,
         )
-
-    def _length(self, job: SimJob) -> Spread:
-        return self._run_times.of(job.user, job.nodes, job.requested_s)
-
-    def _left(self, one: Running, now: int) -> Spread:
-        job, run = one.run.job, one.run
-        elapsed_s = one.done_s + now - run.start_at
-        return self._run_times.left(job.user, job.nodes, job.requested_s, elapsed_s)
 
 
 def _may_pause(one: Running, now: int) -> bool:
@@ -239,13 +196,3 @@ def _prediction(job: SimJob, length: Spread) -> Prediction:
 
 def _longer(length: Spread, by_s: int) -> Spread:
     return Spread(tuple(one + by_s for one in length.seconds), length.weights)
-
-
-def _mixed(lengths: Sequence[Spread], weights: Sequence[float]) -> Spread:
-    """A run time that is one of these."""
-    pairs = sorted(
-        (length_s, weight * share / sum(one.weights))
-        for one, weight in zip(lengths, weights, strict=True)
-        for length_s, share in zip(one.seconds, one.weights, strict=True)
-    )
-    return Spread(tuple(one for one, _ in pairs), tuple(weight for _, weight in pairs))

@@ -115,6 +115,7 @@ class Simulation:
             if planning:
                 self._plan(now)
             self._dispatch(now)
+            self._next_tick(now)
         return [run for runs in self._runs.values() for run in runs]
 
     def _take(self, now: int, kind: _Event, job: SimJob | None) -> bool:
@@ -163,7 +164,6 @@ class Simulation:
         for one in waiting:
             if not one.queued:
                 self._move(now, one, decision.starts[one.job.job_id])
-        self._next_tick(now)
 
     def _move(self, now: int, one: Waiting, start: Start) -> None:
         start_at, cluster = max(now, start.at), start.cluster or one.cluster
@@ -194,6 +194,7 @@ class Simulation:
         self._plan_at(now + 1)
 
     def _next_tick(self, now: int) -> None:
+        """Plan anew on time while that can change anything."""
         every_s = self._policy.replan_s
         if every_s is None:
             return

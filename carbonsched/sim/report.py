@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from carbonsched.sim.names import CARBON, Truth
 from carbonsched.sim.score import Score
 
 if TYPE_CHECKING:  # it would load the solver
     from carbonsched.sim.bound import Bound
 
+_WIDTH = 80
 _CLOSE = 1e-4  # a gap that no figure shows
 _Column = tuple[str, Callable[[Score], str]]
 
@@ -41,13 +43,41 @@ def table(scores: Sequence[Score]) -> str:
 
 def _lines(columns: Sequence[_Column], scores: Sequence[Score]) -> str:
     rows = [[head for head, _ in columns]]
-    rows += [[cell(one) for _, cell in columns] for one in scores]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
+    return _aligned(rows + [[cell(one) for _, cell in columns] for one in scores])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """The first column to the left; two spaces between, or one where they would be too wide."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= _WIDTH else " "
     lines = []
     for row in rows:
         first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append("  ".join((first.strip().ljust(widths[0]), *rest)).rstrip())
+        lines.append(gap.join((first.strip().ljust(widths[0]), *rest)).rstrip())
     return "\n".join(lines)
+
+
+def explained(steps: Sequence[Score]) -> str:
+    """What each truth adds, in points of capture; ``steps`` know one more each time.
+
+    What is missing when all is known is rounding and dispatching: whole jobs on whole nodes.
+    """
+    captures = [100 * (one.capture or 0.0) for one in steps]
+    rows = [["carbon knows", "kg", "capture", "adds"]]
+    for number, one in enumerate(steps):
+        what = f"and true {tuple(Truth)[number - 1]}" if number else "what a site knows"
+        adds = f"{captures[number] - captures[number - 1]:+.1f}" if number else ""
+        rows.append([what, _mass(one.kg), f"{captures[number]:.1f} %", adds])
+    rows.append(["missing still: rounding, queue", "", "", f"{100 - captures[-1]:.1f}"])
+    return _aligned(rows)
+
+
+def analyses(scores: Sequence[Score]) -> str:
+    """A line that says which rows are no policies; empty where all are."""
+    names = [one.policy for one in scores if one.policy.startswith(f"{CARBON}+")]
+    if not names:
+        return ""
+    return "\nA row with + is an analysis, not a policy: it was told what nobody can know.\n"
 
 
 def _mass(kg: float) -> str:

@@ -64,7 +64,7 @@ def test_what_is_held_times_a_rate_is_what_is_started_times_its_windows(data, ra
 def test_what_remains_never_grows_and_ends_with_the_longest(seconds):
     row = LENGTHS.weights(np.array(seconds, dtype=float), np.ones(len(seconds)))
     there = LENGTHS.remaining(row)
-    assert there[0] <= 1
+    assert there[0] <= 1 + 1e-12
     assert (np.diff(there) <= 1e-12).all()
 
 
@@ -78,40 +78,68 @@ def demand(nodes, slots, cost, last=HORIZON - 1):
     )
 
 
-def prices_of(asked, free, before=None, **more):
-    """On one cluster."""
-    given = None if before is None else before[None]
-    return clearing_prices(LENGTHS, asked, free[None], given, **more)[0]
+def on_two(nodes, slots, *costs):
+    """Jobs that may run on either of two clusters, at these costs by slot."""
+    one = demand(nodes, slots, CHEAP_AT_TEN)
+    return Demand(
+        cpus=np.repeat(one.cpus, 2, axis=0),
+        lengths=np.repeat(one.lengths, 2, axis=0),
+        cost=np.array([[cost] * len(nodes) for cost in costs], dtype=float),
+    )
+
+
+def room(*nodes):
+    """A row of free nodes for each cluster."""
+    return np.repeat(np.array(nodes, dtype=float)[:, None], HORIZON, axis=1)
 
 
 CHEAP_AT_TEN = [100.0 if slot != 10 else 50.0 for slot in range(HORIZON)]
 
 
 def test_nodes_are_free_of_charge_while_there_are_enough():
-    prices = prices_of(demand([1] * 5, 1, CHEAP_AT_TEN), np.full(HORIZON, 5.0))
-    assert prices == pytest.approx(np.zeros(HORIZON))
+    prices = clearing_prices(LENGTHS, demand([1] * 5, 1, CHEAP_AT_TEN), room(5))
+    assert prices == pytest.approx(np.zeros((1, HORIZON)))
 
 
 def test_nothing_asked_for_costs_nothing():
     nobody = Demand(
         cpus=np.zeros((1, 0)), lengths=np.zeros((1, 0, COUNT)), cost=np.zeros((1, 0, HORIZON))
     )
-    before = np.full(HORIZON, 7.0)
-    assert not prices_of(nobody, np.full(HORIZON, 5.0), before).any()
+    before = room(7)
+    assert not clearing_prices(LENGTHS, nobody, room(5), before).any()
 
 
 def test_what_more_want_than_there_is_costs_as_much_as_the_next_best():
-    prices = prices_of(demand([1] * 20, 1, CHEAP_AT_TEN), np.full(HORIZON, 10.0), rounds=200)
+    asked = demand([1] * 20, 1, CHEAP_AT_TEN)
+    (prices,) = clearing_prices(LENGTHS, asked, room(10), rounds=200)
     assert prices[10] == pytest.approx(50, abs=4)
     others = np.delete(prices, 10)
     assert others.max() < 4
 
 
+def test_a_cleaner_cluster_is_worth_more_until_its_room_costs_the_difference():
+    """Twenty jobs and ten nodes on either: half of them have to take the dirtier cluster."""
+    later = [np.inf] * (HORIZON - 1)
+    asked = on_two([1] * 20, 1, [60.0, *later], [100.0, *later])
+    here, there = clearing_prices(LENGTHS, asked, room(10, 10), rounds=200)
+    assert here[0] - there[0] == pytest.approx(40, abs=4)
+    assert there[0] < 4
+    here, _ = clearing_prices(LENGTHS, asked, room(21, 0), rounds=200)
+    assert here[0] < 4
+
+
+def test_a_cluster_on_which_nobody_may_start_is_worth_nothing():
+    asked = on_two([1] * 20, 1, CHEAP_AT_TEN, [np.inf] * HORIZON)
+    prices = clearing_prices(LENGTHS, asked, room(10, 10), rounds=200)
+    assert prices[0, 10] == pytest.approx(50, abs=4)
+    assert not prices[1].any()
+
+
 def test_prices_begin_where_the_last_ones_were():
-    asked, free = demand([1] * 20, 1, CHEAP_AT_TEN), np.full(HORIZON, 10.0)
-    settled = prices_of(asked, free, rounds=400)
-    anew = prices_of(asked, free, rounds=10)
-    again = prices_of(asked, free, before=settled, rounds=10)
+    asked, free = demand([1] * 20, 1, CHEAP_AT_TEN), room(10)
+    settled = clearing_prices(LENGTHS, asked, free, rounds=400)
+    anew = clearing_prices(LENGTHS, asked, free, rounds=10)
+    again = clearing_prices(LENGTHS, asked, free, before=settled, rounds=10)
     assert abs(again - settled).max() <= abs(anew - settled).max()
 
 
@@ -125,7 +153,7 @@ def test_at_these_prices_a_plan_looks_no_dearer_than_any_that_fits(nodes, slots,
     """Weak duality: emissions plus prices, less the worth of what is free, bound every plan."""
     free = np.full(HORIZON, 8.0)
     asked = demand(nodes, slots, cost, last)
-    prices = prices_of(asked, free)
+    (prices,) = clearing_prices(LENGTHS, asked, free[None, :])
     assert (prices >= 0).all()
     row = asked.lengths[0, 0]
     length = row @ LENGTHS.slots
@@ -152,7 +180,5 @@ def test_a_demand_that_may_start_at_no_time_is_refused():
         demand([1], 1, CHEAP_AT_TEN, last=-1)
     with pytest.raises(ValueError, match="as many rows"):
         Demand(
-            cpus=np.ones((1, 2)),
-            lengths=np.zeros((1, 1, COUNT)),
-            cost=np.zeros((1, 1, HORIZON)),
+            cpus=np.ones((1, 2)), lengths=np.zeros((1, 1, COUNT)), cost=np.zeros((1, 1, HORIZON))
         )

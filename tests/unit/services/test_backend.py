@@ -78,7 +78,7 @@ def test_a_job_is_weighed_as_its_callers_before_it_is_submitted(make_backend):
     )
     document = backend.place(DAEMON, asked)
     assert document["chosen"] == "lab"
-    assert [(row["name"], row["mg"]) for row in document["clusters"]] == [("lab", 9600)]
+    assert [(row["name"], row["mg"]) for row in document["clusters"]] == [("lab", 19_200)]
     assert backend.queue(ROOT, JobQuery(everybody=True))["jobs"] == []
     with pytest.raises(ForbiddenError, match="no user here"):
         backend.place(STRANGER, asked)

@@ -120,11 +120,11 @@ def test_without_a_limit_a_prediction_tells_and_without_both_nothing_does(site):
     assert left(job, None, START, START + 600) is None
 
 
-def test_a_prediction_for_the_length_that_is_expected_has_the_same_power():
+def test_a_prediction_for_the_length_that_is_expected_has_the_same_energy():
     half = as_expected(GUESS, Spread((900.0, 2700.0), (1.0, 1.0)))
-    assert (half.duration_s, half.energy_j) == (1800, 72_000)
+    assert (half.duration_s, half.energy_j) == (1800, 144_000)
     longer = as_expected(GUESS, Spread.exactly(2 * HOUR))
-    assert (longer.duration_high_s, longer.energy_j) == (2 * HOUR, 288_000)
+    assert (longer.duration_high_s, longer.energy_j) == (2 * HOUR, 144_000)
     assert as_expected(GUESS, None) is GUESS
 
 

@@ -31,13 +31,12 @@ def test_the_cluster_in_the_cleaner_zone_is_chosen(two, german, swedish, best):
     two.forecast(*[german] * 4)
     two.forecast(*[swedish] * 4, zone="SE")
     document, rows = place(two)
-    # Where no run has ended yet, half an hour is expected of an hour's limit: 2 of 8 CPUs half-way
-    # between 80 W and 240 W need 20 Wh, with PUE 24 Wh.
-    assert rows["lab"]["mg"] == german * 24
-    assert rows["north"]["mg"] == swedish * 24
+    # An hour of 2 of 8 CPUs half-way between 80 W and 240 W: 40 Wh, with PUE 48 Wh.
+    assert rows["lab"]["mg"] == german * 48
+    assert rows["north"]["mg"] == swedish * 48
     assert document["chosen"] == best
-    assert document["text"].startswith(f"cluster {best}, it emits least there: about 2.40 g")
-    assert "about 9.60 g starting now" in document["text"]
+    assert document["text"].startswith(f"cluster {best}, it emits least there: about 4.80 g")
+    assert "about 19.2 g starting now" in document["text"]
 
 
 def test_a_job_that_may_wait_is_weighed_where_and_when_it_is_cleanest(two):
@@ -47,7 +46,7 @@ def test_a_job_that_may_wait_is_weighed_where_and_when_it_is_cleanest(two):
     document, rows = place(two, directives=later)
     assert document["chosen"] == "lab"
     assert rows["lab"]["start_at"] == two.clock.now() + 2 * 3600
-    assert "about 1.20 g starting in 02:00:00" in document["text"]
+    assert "about 2.40 g starting in 02:00:00" in document["text"]
     assert place(two)[0]["chosen"] == "north"
 
 
@@ -129,7 +128,7 @@ def test_most_of_a_run_under_the_forecast_is_enough(two):
     two.forecast(*[100] * 4, zone="SE")
     document, rows = place(two, size=replace(HOUR, time_limit_s=14 * 3600))
     assert document["chosen"] == "north"
-    assert rows["north"]["mg"] == 14 * 24 * 100
+    assert rows["north"]["mg"] == 14 * 48 * 100
     _, rows = place(two, size=replace(HOUR, time_limit_s=18 * 3600))
     assert rows["north"]["mg"] is None
 
@@ -145,7 +144,7 @@ def test_a_cluster_that_cannot_take_the_job_is_not_chosen(two):
     document, _ = place(two)
     assert document["chosen"] == "lab"
     assert document["text"] == (
-        "cluster lab, the only one that can take the job: about 9.60 g starting now;"
+        "cluster lab, the only one that can take the job: about 19.2 g starting now;"
         " north: it does not answer: sinfo: connection refused"
     )
     document, rows = place(two, size=replace(HOUR, tasks=17))

@@ -427,11 +427,11 @@ def test_an_owners_begin_as_long_as_the_lease_is_the_owners(site):
     assert site.ledger.jobs.get(job.key).begin_at == START + LEASE_S
 
 
-def test_a_reservation_is_what_is_expected_with_pue(make_site):
+def test_a_reservation_is_the_central_prediction_with_pue(make_site):
     site = make_site(ada=10**9)
     site.forecast(*[300] * 6)
     site.slurm.submit(directives=Directives())
     site.round()
     (balance,) = site.quotas.balances("ada", "physics", START)
-    # Two of eight CPUs between 80 and 240 W: 40 W in the middle, and half of an hour's limit.
-    assert balance.reserved_mg == Fraction(72_000 * 300_000 * 12, 3_600_000 * 10)
+    # An hour of two of eight CPUs between 80 and 240 W: 40 W in the middle, 144 kJ.
+    assert balance.reserved_mg == Fraction(144_000 * 300_000 * 12, 3_600_000 * 10)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from carbonsched.model.intensity import Forecast, Point, SeriesInfo, StepSeries
+from carbonsched.sim.files import EXAMPLE, scenario_folder
 from carbonsched.sim.scenario import Scenario, SimCluster, SimJob
 
 HOUR = 3600
@@ -57,3 +60,19 @@ def job():
 @pytest.fixture(scope="session")
 def place():
     return made_place
+
+
+@pytest.fixture
+def short(tmp_path):
+    """The example's first jobs under another name: its folder."""
+
+    def made(name: str = "short", jobs: int = 8) -> str:
+        folder = tmp_path / name
+        shutil.copytree(scenario_folder(EXAMPLE), folder)
+        lines = (folder / "jobs.csv").read_text().splitlines()[: jobs + 1]
+        (folder / "jobs.csv").write_text("\n".join([*lines, ""]))
+        head = (folder / "scenario.yaml").read_text()
+        (folder / "scenario.yaml").write_text(head.replace("name: example", f"name: {name}"))
+        return str(folder)
+
+    return made

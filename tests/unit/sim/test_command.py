@@ -29,7 +29,7 @@ def test_the_command_prints_tables_and_writes_schedules_and_a_chart(tmp_path, ca
     assert [line.split()[0] for line in lines[1:4]] == names
     assert [line.split()[0] for line in lines[5:8]] == names
     assert max(map(len, lines[:8])) <= 80
-    assert lines[2].split()[1:] == ["117.5", "0.00", "%", "-", "0.00", "%", "0.00", "h", "-"]
+    assert lines[2].split()[1:] == ["117.5", "0.00", "%", "-", "0.00", "%", "0.00", "h", "0"]
     for policy in ("immediate", "carbon"):
         assert len((tmp_path / "out" / policy / "schedule.csv").read_text().splitlines()) == 201
     assert "Plotly" in (tmp_path / "chart.html").read_text()[:200_000]
@@ -48,7 +48,7 @@ def test_json_has_all_digits_and_nothing_else_is_on_stdout(tmp_path, capsys):
     (row,) = told["policies"]
     assert row["policy"] == "immediate"
     assert row["kg"] == pytest.approx(117.511583, abs=1e-6)
-    assert (row["capture"], row["calls"]) == (None, None)
+    assert (row["capture"], row["calls"]) == (None, 0)
     assert "schedule.csv" in printed.err
 
 
@@ -87,7 +87,7 @@ def test_a_schedule_made_elsewhere_is_scored_beside(tmp_path, capsys):
     path = tmp_path / "mine" / "schedule.csv"
     command("example", "--policy", "immediate", "--schedule", str(path))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].split() == ["mine", *lines[2].split()[1:]]
+    assert lines[3].split() == ["mine", *lines[2].split()[1:-1], "-"]
 
 
 def test_a_void_schedule_is_one_line(tmp_path):
@@ -119,3 +119,44 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 def test_options_that_cannot_be_are_refused(bad):
     with pytest.raises(RequestError, match="argument"):
         command("example", *bad)
+
+
+def test_what_is_known_makes_rows_of_their_own_that_are_said_to_be_no_policies(short, capsys):
+    told = ("--know", "run-times,arrivals", "--know", "all", "--policy", "immediate")
+    command(short(), *told)
+    lines = capsys.readouterr().out.splitlines()
+    names = ["immediate", "carbon+run-times+arrivals", "carbon+all"]
+    assert [line.split()[0] for line in lines[2:5]] == names
+    assert lines[-1].startswith("A row with + is an analysis, not a policy")
+    assert max(map(len, lines)) <= 80
+    with pytest.raises(RequestError, match="'weather' cannot be known"):
+        command("example", "--know", "weather")
+
+
+def test_the_explanation_adds_up_to_the_bound(short, capsys):
+    command(short(jobs=40), "--explain")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("bound: ")
+    assert max(map(len, lines)) <= 80
+    start = next(i for i, line in enumerate(lines) if line.startswith("carbon knows"))
+    first, *steps, missing = lines[start + 1 : start + 6]
+    captures = [float(line.split("%")[0].split()[-1]) for line in (first, *steps)]
+    adds = [float(line.split()[-1]) for line in (*steps, missing)]
+    assert captures[0] + sum(adds) == pytest.approx(100, abs=0.3)
+    assert captures[-1] > captures[0]
+
+
+def test_several_scenarios_have_a_table_each(short, tmp_path, capsys):
+    asked = (short("one"), short("two"), "--policy", "cats", "--policy", "immediate")
+    command(*asked, "--out", str(tmp_path / "out"))
+    heads = [line for line in capsys.readouterr().out.splitlines() if "jobs on" in line]
+    assert [line.split(":")[0] for line in heads] == ["one", "two"]
+    assert (tmp_path / "out" / "two" / "cats" / "schedule.csv").is_file()
+    command(*asked, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert [one["scenario"] for one in told] == ["one", "two"]
+    for extra in (["--chart", "x.svg"], ["--schedule", "x.csv"]):
+        with pytest.raises(RequestError, match="goes with one SCENARIO"):
+            command(*asked, *extra)
+    with pytest.raises(RequestError, match="two scenarios named example"):
+        command("example", "example")
