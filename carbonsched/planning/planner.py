@@ -8,7 +8,6 @@ a pessimistic reckoning, go first. See docs/adr/0015-prices-on-capacity.md.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -17,41 +16,25 @@ from dataclasses import dataclass
 from carbonsched.model.intensity import Forecast
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Plan, Reason
-from carbonsched.planning import wording
 from carbonsched.planning.ahead import Ahead
-from carbonsched.planning.best import cleanest_mg
 from carbonsched.planning.choosing import Choice, Chooser, Costs, slots_ahead
 from carbonsched.planning.lengths import lengths_of
 from carbonsched.planning.market import Bid, Market
 from carbonsched.planning.pausing import pieces, worth_it
+from carbonsched.planning.pressing import Pressing, spare_of_s, urgency
 from carbonsched.planning.request import (
     ClusterState,
     Pausable,
-    Place,
     PlanningJob,
     PlanningRequest,
     Prices,
 )
 from carbonsched.planning.rooms import Rooms
 from carbonsched.planning.signal import Signal
+from carbonsched.planning.telling import Telling
 
-_SPARE_S = 5400
-_SPARE_WIDE = 2.0
-_SPARE_SHARE = 5
-"""So long before its latest start a job is to have its CPUs; so many times longer on top if it
-takes a whole cluster; and no more than this part of the time that it may wait."""
-_DOUBT = 0.15
-"""By so much of the time that the queue is reckoned to take it may take longer."""
-_LEAD_S = 1800
-_LEAD_WIDE_S = 6 * 3600
-"""So long before it is let in a job goes to the queue; so much longer if it takes a whole cluster,
-which has to be drained for it."""
-_SOON_S = 1800
-"""On a full cluster a job with less time than this goes to the queue, while it is in turn."""
 _TIGHT_S = 2 * 3600
 """A job with less time than this takes room before larger ones do."""
-_PACKING = 0.85
-"""The share of the CPUs that a full cluster uses: jobs do not fill it to the brim."""
 _CAREFUL = 0.8
 _TYPICAL = 0.6
 
@@ -94,6 +77,10 @@ class _Planner:
             for name, signal in self._signals(compared).items()
             if signal.end_at > self._now
         }
+        self._pressing = Pressing(self._now, self._clusters)
+        self._telling = Telling(
+            self._now, request.parameters.slot_s, self._clusters, self._forecasts
+        )
         self._market = Market(lengths, base_at, list(self._clusters.values()), self._ahead)
 
     def plan(self) -> Planned:
@@ -103,18 +90,18 @@ class _Planner:
         pressed = self._pressed(open_jobs, choices)
         prices = self._price(open_jobs)
         rooms = self._rooms(_TYPICAL)
-        for job in sorted(self._jobs, key=_urgency):
+        for job in sorted(self._jobs, key=urgency):
             if job.key in choices:
                 self._count(job, choices[job.key], rooms)
-        for job in self._fewest_late(pressed):
-            choices[job.key] = self._hurry(job, rooms)
+        for job in pressed:
+            choices[job.key] = self._pressing.hurry(job, rooms)
         weighed = [job for job in open_jobs if job.key not in choices]
         parameters = self._request.parameters
         costs = Costs(self._ahead, weighed, slots_ahead(self._now, parameters))
         chooser = Chooser(self._now, parameters, self._ahead, costs, rooms)
         for job in self._in_turn(weighed):
-            choices[job.key] = chooser.choose(job, self._last_at(job))
-        plans = tuple(self._plan(job, choices[job.key]) for job in self._jobs)
+            choices[job.key] = chooser.choose(job, self._pressing.last_at(job))
+        plans = tuple(self._telling.plan(job, choices[job.key]) for job in self._jobs)
         pauses = tuple(
             one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one)
         )
@@ -161,23 +148,11 @@ class _Planner:
     def _pressed(
         self, jobs: list[PlanningJob], choices: Mapping[JobKey, Choice]
     ) -> list[PlanningJob]:
-        """Those that may be late unless they take what they can get.
-
-        If everything went into the queue now, in order of latest starts, and ran long.
-        """
         rooms = self._rooms(_CAREFUL)
         for job in self._jobs:
             if job.key in choices:
                 self._count(job, choices[job.key], rooms)
-        crowded = self._crowded()
-        pressed = []
-        for job in sorted(jobs, key=_urgency):
-            at, _ = rooms.queue(job.places, job.floor_at(self._now))
-            last_at = self._last_at(job)
-            soon = crowded and last_at - job.floor_at(self._now) < _SOON_S
-            if at is None or soon or at + _DOUBT * (at - self._now) > last_at:
-                pressed.append(job)
-        return pressed
+        return self._pressing.pressed(jobs, rooms, crowded=self._crowded())
 
     def _crowded(self) -> bool:
         """Whether what waits does not all fit beside what runs."""
@@ -185,44 +160,6 @@ class _Planner:
         busy = sum(one.cpus for cluster in clusters for one in cluster.busy)
         waiting = sum(job.cpus for job in self._jobs)
         return busy + waiting > sum(cluster.cpus for cluster in clusters)
-
-    def _fewest_late(self, pressed: list[PlanningJob]) -> list[PlanningJob]:
-        """In order of latest starts; last those that had better be late, as not all can be in time.
-
-        Of one machine that does all work at the rate of all clusters, the rule of Moore (1968):
-        where a job would be late, the largest so far is put off.
-        """
-        cpus = _PACKING * max(1, sum(cluster.cpus for cluster in self._clusters.values()))
-        kept: list[tuple[float, int]] = []
-        at = float(self._now)
-        late: set[int] = set()
-        for number, job in enumerate(pressed):
-            if at > job.bounds.latest_at and kept and -kept[0][0] > _work(job) / cpus:
-                longest_s, other = heapq.heappop(kept)
-                at += longest_s
-                late.add(other)
-            heapq.heappush(kept, (-_work(job) / cpus, number))
-            at += _work(job) / cpus
-        on_time = [job for number, job in enumerate(pressed) if number not in late]
-        return on_time + [job for number, job in enumerate(pressed) if number in late]
-
-    def _hurry(self, job: PlanningJob, rooms: Rooms) -> Choice:
-        """Where it is let in first, whatever it emits.
-
-        It goes to a queue when that is near: until then it may go elsewhere, and no other job that
-        is due before it has to queue behind it.
-        """
-        why = "the queue may not have its CPUs before its latest start otherwise"
-        floor_at = job.floor_at(self._now)
-        at, place = rooms.queue(job.places, floor_at)
-        lead_s = _LEAD_S + int(_LEAD_WIDE_S * self._width(place))
-        if at is None or at <= floor_at + lead_s:
-            return Choice(floor_at, Reason.NO_ROOM, why, place)
-        start_at = min(at - lead_s, self._last_at(job))
-        planned_at = job.planned_start_at
-        if planned_at is not None and max(floor_at, start_at - _LEAD_S) < planned_at <= start_at:
-            start_at = planned_at  # not worth another call
-        return Choice(start_at, Reason.NO_ROOM, why, place)
 
     def _count(self, job: PlanningJob, choice: Choice, rooms: Rooms) -> None:
         """Take the job's room where the queue will let it in.
@@ -247,7 +184,9 @@ class _Planner:
     def _price(self, jobs: list[PlanningJob]) -> Prices | None:
         if not self._ahead:
             return None
-        bids = [Bid(job.places, job.floor_at(self._now), self._last_at(job)) for job in jobs]
+        bids = [
+            Bid(job.places, job.floor_at(self._now), self._pressing.last_at(job)) for job in jobs
+        ]
         bids += [Bid(one.places, one.first_at, one.last_at) for one in self._request.expected]
         prices = self._market.prices(bids, self._request.before)
         for name, price in prices.by_cluster.items():
@@ -262,7 +201,7 @@ class _Planner:
         work = ahead.slots_of(one.left)
         reach = len(ahead.price)
         cost = one.watts * ahead.rates[:reach] + one.cpus * ahead.price
-        window = work + (one.slack_s - min(_SPARE_S, one.slack_s // 8)) / ahead.slot_s
+        window = work + (one.slack_s - spare_of_s(one.slack_s)) / ahead.slot_s
         found = pieces(cost, work, window, one.cost_s / ahead.slot_s)
         whole_mg = one.watts * float(ahead.rates[: max(1, round(work))].sum())
         parameters = self._request.parameters
@@ -282,7 +221,7 @@ class _Planner:
 
         def order(job: PlanningJob) -> tuple[float, float, int, int, int, JobKey]:
             area = max(place.cpus * place.length.mean_s for place in job.places)
-            last_at = self._last_at(job)
+            last_at = self._pressing.last_at(job)
             hurry = last_at - job.floor_at(self._now) < _TIGHT_S
             return (
                 last_at if hurry else math.inf,
@@ -295,77 +234,6 @@ class _Planner:
 
         return sorted(jobs, key=order)
 
-    def _last_at(self, job: PlanningJob) -> int:
-        """Its latest start less what a queue may take."""
-        floor_at = job.floor_at(self._now)
-        return max(floor_at, job.bounds.latest_at - self._spare_s(job))
-
-    def _spare_s(self, job: PlanningJob) -> int:
-        waits_s = job.bounds.latest_at - job.bounds.earliest_at
-        width = min((self._width(place) for place in job.places), default=0.0)
-        return min(int(_SPARE_S * (1 + _SPARE_WIDE * width)), waits_s // _SPARE_SHARE)
-
-    def _width(self, place: Place) -> float:
-        """The share of the cluster that it takes."""
-        return min(1.0, place.cpus / max(1, self._clusters[place.cluster].cpus))
-
-    # Words
-
-    def _plan(self, job: PlanningJob, choice: Choice) -> Plan:
-        floor_at = job.floor_at(self._now)
-        own = job.places[0] if job.places else None
-        place = choice.place or own
-        cluster = self._clusters[place.cluster if place else job.key.cluster]
-        expected_mg = self._mass(place, choice.start_at)
-        baseline_mg = self._mass(own, floor_at)
-        why = choice.why
-        if cluster.ranking is not None and choice.place is not None:
-            info = cluster.ranking.info
-            by = f"compared by {info.provider}'s {info.kind} intensity"
-            why = f"{why}, {by}" if why else by
-        forecast = cluster.forecast
-        return Plan(
-            key=job.key,
-            made_at=self._now,
-            start_at=choice.start_at,
-            cluster=cluster.name,
-            baseline_at=floor_at,
-            latest_at=max(choice.start_at, job.bounds.latest_at),
-            reason=choice.reason,
-            text=wording.sentence(
-                wait_s=choice.start_at - self._now,
-                floor_s=floor_at - self._now,
-                why=why,
-                expected_mg=expected_mg,
-                baseline_mg=baseline_mg,
-            ),
-            expected_mg=expected_mg,
-            baseline_mg=baseline_mg,
-            best_mg=self._best_mg(job, choice, expected_mg),
-            forecast_issued_at=None if forecast is None else forecast.issued_at,
-            provider=None if forecast is None else forecast.info.provider,
-        )
-
-    def _best_mg(self, job: PlanningJob, choice: Choice, expected_mg: int | None) -> int | None:
-        """What the cleanest start would weigh: never more than the chosen one within the bounds."""
-        signal = self._forecasts.get(job.key.cluster)
-        if signal is None or not job.places:
-            return None
-        slot_s = self._request.parameters.slot_s
-        found = cleanest_mg(signal, job, job.places[0], self._now, slot_s)
-        if found is None or expected_mg is None or choice.start_at > job.bounds.latest_at:
-            return None if found is None else round(found)
-        return min(round(found), expected_mg)
-
-    def _mass(self, place: Place | None, start_at: int) -> int | None:
-        """Milligrams of the job if it starts then; ``None`` where the forecast does not reach."""
-        if place is None:
-            return None
-        signal = self._forecasts.get(place.cluster)
-        if signal is None or not signal.covers(start_at, place.length):
-            return None
-        return round(signal.mass_mg(place, start_at))
-
 
 def _name(cluster: ClusterState) -> str:
     return cluster.name
@@ -373,13 +241,3 @@ def _name(cluster: ClusterState) -> str:
 
 def _key(one: Pausable) -> JobKey:
     return one.key
-
-
-def _work(job: PlanningJob) -> float:
-    """CPU-seconds, by its mean length."""
-    place = job.places[0]
-    return place.cpus * place.length.mean_s
-
-
-def _urgency(job: PlanningJob) -> tuple[int, JobKey]:
-    return job.bounds.latest_at, job.key

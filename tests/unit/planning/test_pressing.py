@@ -1,0 +1,105 @@
+"""Latest starts on a cluster that is full: who goes first, and who is late where somebody must."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from carbonsched.model.job import JobKey
+from carbonsched.model.prediction import Prediction, PredictionSource
+from carbonsched.model.spread import Spread
+from carbonsched.planning import Bounds, ClusterState, Place, PlanningJob
+from carbonsched.planning.pressing import Pressing
+from carbonsched.planning.rooms import Rooms
+
+HOUR = 3600
+NOW = 1_700_000_100
+CPUS = 16
+
+
+def job(number, *, hours=1.0, cpus=CPUS, slack_h=24.0, **more):
+    seconds = round(hours * HOUR)
+    return PlanningJob(
+        key=JobKey(cluster="c", job_id=number, submitted_at=NOW, restarts=0),
+        cpus=cpus,
+        bounds=Bounds(
+            earliest_at=NOW, latest_at=NOW + round(slack_h * HOUR), deferrable=True, why="it"
+        ),
+        prediction=Prediction(
+            source=PredictionSource.LIMITS, samples=0, duration_s=seconds,
+            duration_low_s=seconds, duration_high_s=seconds, energy_j=seconds,
+            energy_low_j=seconds, energy_high_j=seconds, method="", explanation="",
+        ),
+        **more,
+    )  # fmt: skip
+
+
+def cluster(name="c", cpus=CPUS):
+    return ClusterState(name=name, cpus=cpus, pue_ppm=1_000_000, forecast=None)
+
+
+@pytest.fixture
+def pressing():
+    return Pressing(NOW, {"c": cluster()})
+
+
+def rooms(*clusters):
+    return Rooms(clusters or [cluster()], NOW, NOW + 56 * HOUR, 900, 0.8)
+
+
+def pressed(pressing, jobs, *, crowded=True):
+    return [one.key.job_id for one in pressing.pressed(jobs, rooms(), crowded=crowded)]
+
+
+def test_who_fits_in_time_even_at_the_end_of_the_queue_is_not_pressed(pressing):
+    assert pressed(pressing, [job(number) for number in range(12)]) == []
+
+
+def test_who_would_come_too_late_at_the_end_of_the_queue_is(pressing):
+    found = pressed(pressing, [job(number) for number in range(24)])
+    assert found
+    assert min(found) > 12
+
+
+def test_a_wide_job_keeps_more_for_the_queue_and_nobody_more_than_a_fifth(pressing):
+    wide, narrow = job(1), job(2, cpus=1)
+    assert pressing.last_at(wide) < pressing.last_at(narrow) < NOW + 24 * HOUR - 5400
+    assert pressing.last_at(job(3, slack_h=1)) == NOW + HOUR * 4 // 5
+
+
+def test_where_all_cannot_be_in_time_the_largest_is_late_and_the_others_are_not(pressing):
+    jobs = [job(0, hours=20, slack_h=0.5), *(job(n, hours=1, slack_h=5) for n in (1, 2, 3))]
+    assert pressed(pressing, jobs)[-1] == 0
+
+
+def test_on_a_crowded_cluster_a_job_with_hardly_any_time_left_goes_to_the_queue(pressing):
+    def left(seconds):
+        """Of a day; 6075 s are kept for the queue."""
+        limits = replace(job(1).bounds, earliest_at=NOW - 24 * HOUR, latest_at=NOW + seconds)
+        return [replace(job(1, cpus=1), bounds=limits)]
+
+    assert pressed(pressing, left(6075 + 1700)) == [1]
+    assert pressed(pressing, left(6075 + 1700), crowded=False) == []
+    assert pressed(pressing, left(6075 + 1900)) == []
+
+
+def test_who_is_pressed_takes_the_cluster_that_lets_it_in_first():
+    both = {"c": cluster(), "d": cluster("d")}
+    full = rooms(*both.values())
+    full["c"].hold(NOW, NOW + 20 * HOUR, CPUS)
+    there = Place(cluster="d", cpus=CPUS, watts=1.0, length=Spread.exactly(HOUR))
+    choice = Pressing(NOW, both).hurry(job(1, elsewhere=(there,)), full)
+    assert choice.place == there
+    assert choice.start_at == NOW
+
+
+def test_who_is_pressed_but_far_from_its_turn_waits_and_keeps_its_start(pressing):
+    full = rooms()
+    full["c"].hold(NOW, NOW + 15 * HOUR, CPUS)
+    first = pressing.hurry(job(1), full)
+    assert NOW < first.start_at < NOW + 15 * HOUR
+    later = rooms()
+    later["c"].hold(NOW, NOW + 15 * HOUR + 900, CPUS)
+    kept = job(1, planned_start_at=first.start_at)
+    assert pressing.hurry(kept, later).start_at == first.start_at
