@@ -19,6 +19,11 @@ from carbonsched.planning.rooms import Rooms
 from carbonsched.planning.series import Integers
 
 
+_DISCOUNT = 0.9
+"""Prices at which the CPUs are just enough leave jobs that are alike undecided, and CPUs that all
+of them spurn are lost: a little cheaper, whoever comes first takes them while there is room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A start, where, and why."""
@@ -150,7 +155,7 @@ class Chooser:
         carbon_mg = ahead.signal.known_length_mg(place, at)
         if carbon_mg is None:
             carbon_mg = carbon * cpu_slots
-        return _Starts(place, at, carbon_mg, carbon_mg + worth * cpu_slots)
+        return _Starts(place, at, carbon_mg, carbon_mg + _DISCOUNT * worth * cpu_slots)
 
     def _needed(self, now_mg: float) -> float | None:
         """What a deferral has to save; ``None`` where nothing can be saved."""

@@ -134,7 +134,10 @@ def test_an_interrupted_wait_cancels_the_array(programs, short, tmp_path):
     program(programs, "sbatch", '#!/bin/sh\necho there > "$0.there"\nexec sleep 60\n')
     program(programs, "scancel", '#!/bin/sh\necho "$@" > "$0.options"\n')
     argv = [sys.executable, "-m", "carbonsched.cli.main", "simulate", short(), "--slurm"]
+    # Tests that run in the background ignore Ctrl-C, and what they start inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen([*argv, "--out", str(tmp_path / "out")])
+    signal.signal(signal.SIGINT, before)
     try:
         deadline = time.monotonic() + 60
         while not (programs / "sbatch.there").exists():
