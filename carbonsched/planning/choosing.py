@@ -18,7 +18,6 @@ from carbonsched.planning.request import Place, PlanningJob, PlanningParameters
 from carbonsched.planning.rooms import Rooms
 from carbonsched.planning.series import Integers
 
-
 _DISCOUNT = 0.9
 """Prices at which the CPUs are just enough leave jobs that are alike undecided, and CPUs that all
 of them spurn are lost: a little cheaper, whoever comes first takes them while there is room."""
