@@ -390,7 +390,7 @@ def test_one_job_gets_the_best_slot_that_a_plain_search_finds(grams, duration_s,
     )
     again = grams[-24:] if len(grams) > 24 else []  # another day like the last is taken to follow
     steps = forecast(grams + again).steps
-    last_at = NOW + slack_s - min(int(5400 * 1.02), (slack_s + 60) // 5)  # on 1 of 100 CPUs
+    last_at = NOW + slack_s - min(int(5400 * 1.02), (slack_s + 60) // 4)  # on 1 of 100 CPUs
     starts = [NOW, *range((NOW // 900 + 1) * 900, last_at + 1, 900)]
     costs = [(steps.mean(at, at + duration_s), at) for at in starts]
     known = [(mean, at) for mean, at in costs if mean is not None]

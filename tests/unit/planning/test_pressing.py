@@ -62,10 +62,10 @@ def test_who_would_come_too_late_at_the_end_of_the_queue_is(pressing):
     assert min(found) > 12
 
 
-def test_a_wide_job_keeps_more_for_the_queue_and_nobody_more_than_a_fifth(pressing):
+def test_a_wide_job_keeps_more_for_the_queue_and_nobody_more_than_a_quarter(pressing):
     wide, narrow = job(1), job(2, cpus=1)
     assert pressing.last_at(wide) < pressing.last_at(narrow) < NOW + 24 * HOUR - 5400
-    assert pressing.last_at(job(3, slack_h=1)) == NOW + HOUR * 4 // 5
+    assert pressing.last_at(job(3, slack_h=1)) == NOW + HOUR * 3 // 4
 
 
 def test_where_all_cannot_be_in_time_the_largest_is_late_and_the_others_are_not(pressing):
