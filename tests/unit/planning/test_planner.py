@@ -226,7 +226,7 @@ def test_standing_deferral_is_kept_unless_another_window_gains_enough():
 
 
 def test_a_standing_start_outside_the_bounds_is_not_kept():
-    one = only([job(planned_start_at=START + 7 * HOUR, slack_s=5 * HOUR)], DIP)
+    one = only([job(planned_start_at=START + 7 * HOUR, slack_s=6 * HOUR)], DIP)
     assert one.start_at == START + 4 * HOUR
 
 
@@ -236,7 +236,7 @@ def test_a_deferred_job_whose_time_has_come_starts():
 
 
 def test_the_least_slack_takes_the_room_first():
-    tight, loose = job(2, slack_s=5 * HOUR), job(1, slack_s=9 * HOUR)
+    tight, loose = job(2, slack_s=6 * HOUR), job(1, slack_s=9 * HOUR)
     grams = [400, 400, 400, 400, 100, 200, 400, 400]
     found = plan(request([loose, tight], grams, cpus=1)).plans
     plans = {one.key.job_id: one.start_at for one in found}
