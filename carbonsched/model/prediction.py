@@ -32,6 +32,24 @@ class Prediction:
     method: str
     explanation: str
 
+    @classmethod
+    def certain(
+        cls, source: PredictionSource, duration_s: int, energy_j: int, method: str
+    ) -> Prediction:
+        """One without doubt: its intervals are points."""
+        return cls(
+            source=source,
+            samples=0,
+            duration_s=duration_s,
+            duration_low_s=duration_s,
+            duration_high_s=duration_s,
+            energy_j=energy_j,
+            energy_low_j=energy_j,
+            energy_high_j=energy_j,
+            method=method,
+            explanation="",
+        )
+
     def __post_init__(self) -> None:
         if not 0 < self.duration_low_s <= self.duration_s <= self.duration_high_s:
             raise ValueError("the predicted duration lies outside its interval")

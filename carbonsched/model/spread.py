@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -23,6 +24,16 @@ class Spread:
     def exactly(cls, seconds: float) -> Spread:
         """A length that is known."""
         return cls((seconds,), (1.0,))
+
+    @classmethod
+    def mixture(cls, parts: Iterable[tuple[Spread, float]]) -> Spread:
+        """A length that is one of these, by their weights."""
+        pairs = sorted(
+            (length_s, weight * share / sum(one.weights))
+            for one, weight in parts
+            for length_s, share in zip(one.seconds, one.weights, strict=True)
+        )
+        return cls(tuple(one for one, _ in pairs), tuple(weight for _, weight in pairs))
 
     @cached_property
     def mean_s(self) -> float:
@@ -47,6 +58,22 @@ class Spread:
         upto = tuple(accumulate(self.weights))
         pairs = zip(upto, self.weights, strict=True)
         return tuple((until - weight / 2) / upto[-1] for until, weight in pairs)
+
+    def condensed(self, points: int) -> Spread:
+        """The same in at most so many points, with the same mean."""
+        if len(self.seconds) <= points:
+            return self
+        total = sum(self.weights)
+        sums: dict[int, tuple[float, float]] = {}
+        upto = accumulate(self.weights)
+        for seconds, weight, until in zip(self.seconds, self.weights, upto, strict=True):
+            number = min(points - 1, int(points * (until - weight / 2) / total))
+            before_s, before = sums.get(number, (0.0, 0.0))
+            sums[number] = before_s + seconds * weight, before + weight
+        return Spread(
+            tuple(length_s / weight for length_s, weight in sums.values()),
+            tuple(weight for _, weight in sums.values()),
+        )
 
     def __hash__(self) -> int:
         return self._hash

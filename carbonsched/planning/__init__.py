@@ -4,6 +4,7 @@ The daemon and the simulator call the same :func:`plan`; only clock and cluster 
 """
 
 from carbonsched.planning.bounds import Bounds, DelayPolicy, bounds
+from carbonsched.planning.expected import Usual, expected_by_hour, last_wait_s
 from carbonsched.planning.planner import Planned, plan
 from carbonsched.planning.request import (
     Busy,
@@ -34,6 +35,9 @@ __all__ = [
     "Prices",
     "QuotaHold",
     "Reserved",
+    "Usual",
     "bounds",
+    "expected_by_hour",
+    "last_wait_s",
     "plan",
 ]

@@ -36,6 +36,11 @@ class Ahead:
         self.price = price
         self._paid = paid(self._lengths, price)
 
+    def cost(self, watts: float, cpus: float) -> Floats:
+        """What running in each slot costs a whole job: it emits, and holds its CPUs."""
+        cost: Floats = watts * self.rates[: len(self.price)] + cpus * self.price
+        return cost
+
     def carbon(self, places: list[Place]) -> Floats:
         """What a CPU of each emits."""
         watts = np.array([one.watts / max(one.cpus, 1e-9) for one in places])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from carbonsched.model.spread import Spread
 from carbonsched.planning.request import Place, PlanningJob
 from carbonsched.planning.signal import Signal
 
@@ -27,8 +24,5 @@ def cleanest_mg(
     last_at = min(latest_at, signal.last_start(place.length))
     slots = np.arange(first_at, last_at + 1, slot_s, dtype=np.int64)
     starts = np.concatenate(([floor_at], slots))
-    mean = replace(place, length=Spread.exactly(place.length.mean_s))
-    masses = signal.known_length_mg(mean, starts)
-    if masses is None:  # cannot be: it is one length
-        return None
+    masses = signal.lasting_mg(place.watts, starts, place.length.mean_s)
     return signal.mass_mg(place, int(starts[masses.argmin()]))

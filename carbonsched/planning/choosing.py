@@ -160,8 +160,7 @@ class Chooser:
         """What a deferral has to save; ``None`` where nothing can be saved."""
         if now_mg <= 0:
             return None
-        parameters = self._parameters
-        return max(parameters.minimum_gain_mg, parameters.minimum_gain_pct / 100 * now_mg, 1e-6)
+        return max(self._parameters.needed_mg(now_mg), 1e-6)
 
     def _fitting(self, one: _Starts) -> Flags:
         length_s = self._rooms.length_s(one.place.length)
@@ -199,7 +198,7 @@ class Chooser:
         work = ahead.slots_of(place.length)
         slot_s = ahead.slot_s
         first = (int(own.at[0]) - ahead.base_at) // slot_s
-        cost = (place.watts * ahead.rates[: len(ahead.price)] + place.cpus * ahead.price)[first:]
+        cost = ahead.cost(place.watts, place.cpus)[first:]
         window = work + (int(own.at[-1]) - int(own.at[0])) / slot_s
         found = pieces(cost, work, window, job.stop_cost_s / slot_s)
         if len(found.runs) < 2 or own.cost_mg[0] - found.saved_mg >= best[2] - needed_mg:

@@ -49,9 +49,7 @@ class Market:
         return Prices(made_at=self._base_at, by_cluster=by_cluster)
 
     def _has_place(self, bid: Bid) -> bool:
-        return any(
-            place.cluster in self._ahead and place.cpus and place.watts for place in bid.places
-        )
+        return any(_place_on(bid, cluster.name) for cluster in self._clusters)
 
     def _carried(self, before: Prices | None) -> Floats | None:
         """The prices of the plan before as they are now; none where the clusters were others."""

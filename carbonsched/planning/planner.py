@@ -199,13 +199,10 @@ class _Planner:
         if ahead is None or one.slack_s <= ahead.slot_s:
             return False
         work = ahead.slots_of(one.left)
-        reach = len(ahead.price)
-        cost = one.watts * ahead.rates[:reach] + one.cpus * ahead.price
         window = work + (one.slack_s - spare_of_s(one.slack_s)) / ahead.slot_s
-        found = pieces(cost, work, window, one.cost_s / ahead.slot_s)
+        found = pieces(ahead.cost(one.watts, one.cpus), work, window, one.cost_s / ahead.slot_s)
         whole_mg = one.watts * float(ahead.rates[: max(1, round(work))].sum())
-        parameters = self._request.parameters
-        needed_mg = max(parameters.minimum_gain_mg, parameters.minimum_gain_pct / 100 * whole_mg)
+        needed_mg = self._request.parameters.needed_mg(whole_mg)
         return found.runs[0][0] > 0 and worth_it(found.saved_mg, whole_mg, needed_mg)
 
     def _in_turn(self, jobs: list[PlanningJob]) -> list[PlanningJob]:

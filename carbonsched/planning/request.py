@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from carbonsched.model.intensity import Forecast
 from carbonsched.model.job import JobKey
@@ -35,6 +36,10 @@ class PlanningParameters:
         if self.minimum_gain_pct < 0 or self.minimum_gain_mg < 0:
             raise ValueError("a minimum gain is not negative")
 
+    def needed_mg(self, now_mg: float) -> float:
+        """What a deferral must save of a job that would emit ``now_mg`` at once."""
+        return max(self.minimum_gain_mg, self.minimum_gain_pct / 100 * now_mg)
+
     @property
     def price_slot_s(self) -> int:
         """Prices are by half-hours, by slots where time is compressed; they hold for as long."""
@@ -62,7 +67,7 @@ class Place:
     length: Spread
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanningJob:
     """One waiting job, or a pending array as one.
 
@@ -94,7 +99,7 @@ class PlanningJob:
         """The first instant at which it could start: now, or its owner's own begin time."""
         return max(now, self.bounds.earliest_at)
 
-    @property
+    @cached_property
     def places(self) -> tuple[Place, ...]:
         """Its own cluster first; empty where nothing tells how long it will run.
 
@@ -179,6 +184,10 @@ class Prices:
 
     made_at: int
     by_cluster: Mapping[str, Floats] = field(hash=False)
+
+    def hold(self, now: int, parameters: PlanningParameters) -> bool:
+        """Whether they are still those of ``now``, so that nobody need bid."""
+        return now - self.made_at < parameters.price_slot_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

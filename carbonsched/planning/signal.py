@@ -41,8 +41,12 @@ class Signal:
         """What a whole job emits by start; ``None`` where its length is not known."""
         if len(place.length.seconds) > 1:
             return None
-        integrals = self._sums.windows(starts, max(1, round(place.length.seconds[0])))
-        mg: Floats = integrals.astype(np.float64) * (place.watts * self._mg_per_integral)
+        return self.lasting_mg(place.watts, starts, place.length.seconds[0])
+
+    def lasting_mg(self, watts: float, starts: Integers, length_s: float) -> Floats:
+        """What so much power for so long emits by start."""
+        integrals = self._sums.windows(starts, max(1, round(length_s)))
+        mg: Floats = integrals.astype(np.float64) * (watts * self._mg_per_integral)
         return mg
 
     def mass_mg(self, place: Place, start_at: int) -> float:

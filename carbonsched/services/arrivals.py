@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.directives import Directives
 from carbonsched.model.spread import Spread
-from carbonsched.planning import DelayPolicy, Expected, Place, bounds
+from carbonsched.planning import DelayPolicy, Expected, Usual, bounds, expected_by_hour
 from carbonsched.prediction.arrivals import Arrivals
 from carbonsched.services.learning import Learning
 
@@ -21,7 +20,6 @@ _AHEAD_H = 36
 _LIKE = 500
 """So many of the newest jobs stand for those to come: how long, how much power, what delay."""
 _POINTS = 64
-_HOUR_S = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +37,6 @@ class _Came:
         return self.cpus * self.length.mean_s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Usual:
-    """What comes by hour, and what a CPU of it is like."""
-
-    arrivals: Arrivals
-    length: Spread
-    watts_per_cpu: float
-    delay_s: float
-
-
 class ExpectedWork:
     """Learnt by cluster from the submissions that carried our mark and could wait."""
 
@@ -56,7 +44,7 @@ class ExpectedWork:
         self._ledger = ledger
         self._learning = learning
         self._policy = policy
-        self._usual: dict[str, tuple[int, _Usual | None]] = {}
+        self._usual: dict[str, tuple[int, tuple[Arrivals, Usual] | None]] = {}
 
     def of(self, cluster: str, now: int) -> tuple[Expected, ...]:
         """One for each of the next 36 hours in which anything is expected; learns each hour."""
@@ -66,25 +54,11 @@ class ExpectedWork:
             self._usual[cluster] = now, usual
         if usual is None:
             return ()
-        found = []
-        for hour, cpu_s in enumerate(usual.arrivals.expected(now, _AHEAD_H)):
-            cpus = float(cpu_s) / usual.length.mean_s
-            if cpus <= 0:
-                continue
-            begins_at = now + hour * _HOUR_S
-            place = Place(
-                cluster=cluster, cpus=cpus, watts=usual.watts_per_cpu * cpus, length=usual.length
-            )
-            # Those that come in an hour come in its middle; of their delay some is for the queue.
-            wait_s = max(_HOUR_S, int(usual.delay_s * 15 / 16))
-            found.append(
-                Expected(
-                    places=(place,), first_at=begins_at + _HOUR_S // 2, last_at=begins_at + wait_s
-                )
-            )
-        return tuple(found)
+        arrivals, like = usual
+        work = map(float, arrivals.expected(now, _AHEAD_H))
+        return expected_by_hour(now, work, like, (cluster,))
 
-    def _learn(self, cluster: str, now: int) -> _Usual | None:
+    def _learn(self, cluster: str, now: int) -> tuple[Arrivals, Usual] | None:
         newest = self._ledger.jobs.marked(cluster, now - WEEKS_S, MOST_JOBS)
         came = [one for known in reversed(newest) if (one := self._came(known)) is not None]
         like = came[-_LIKE:]
@@ -95,9 +69,9 @@ class ExpectedWork:
         for one in came:
             arrivals.submitted(one.at, one.work)
         work = sum(one.work for one in like)
-        return _Usual(
-            arrivals=arrivals,
-            length=mixed([(one.length, one.cpus) for one in like]),
+        length = Spread.mixture((one.length, one.cpus) for one in like)
+        return arrivals, Usual(
+            length=length.condensed(_POINTS),
             watts_per_cpu=watts_per_cpu,
             delay_s=sum(one.work * one.delay_s for one in like) / work,
         )
@@ -133,24 +107,3 @@ class ExpectedWork:
                 total_w += watts * one.work
                 work += one.work
         return total_w / work if work else None
-
-
-def mixed(lengths: Sequence[tuple[Spread, float]]) -> Spread:
-    """A run time that is one of these, by their weights; as few points, with the same mean."""
-    pairs = sorted(
-        (seconds, weight * share / sum(one.weights))
-        for one, weight in lengths
-        for seconds, share in zip(one.seconds, one.weights, strict=True)
-    )
-    if len(pairs) <= _POINTS:
-        return Spread(tuple(one for one, _ in pairs), tuple(weight for _, weight in pairs))
-    upto = list(accumulate(weight for _, weight in pairs))
-    sums: dict[int, tuple[float, float]] = {}
-    for (seconds, weight), until in zip(pairs, upto, strict=True):
-        number = min(_POINTS - 1, int(_POINTS * (until - weight / 2) / upto[-1]))
-        before_s, before = sums.get(number, (0.0, 0.0))
-        sums[number] = before_s + seconds * weight, before + weight
-    return Spread(
-        tuple(total_s / weight for total_s, weight in sums.values()),
-        tuple(weight for _, weight in sums.values()),
-    )

@@ -83,7 +83,7 @@ class PlanningRequests:
             unseen = ghosts(self._ledger, self._learning, managed.name, now)
         others = [one.job for one in open_jobs if one.job.key not in {*waiting, *unseen.keys}]
         before = self._prices.get(managed.name)
-        holds = before is not None and now - before.made_at < self._parameters.price_slot_s
+        holds = before is not None and before.hold(now, self._parameters)
         return PlanningRequest(
             now=now,
             parameters=self._parameters,

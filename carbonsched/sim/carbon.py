@@ -61,7 +61,6 @@ class CarbonPolicy:
         """What the planner says."""
         for one in waiting:
             self._known.arrivals.submitted(one.job)
-        names = {self._key(one).job_id: one.job.job_id for one in waiting}
         found = plan(
             PlanningRequest(
                 now=now,
@@ -78,12 +77,12 @@ class CarbonPolicy:
         self._prices = found.prices
         return Decision(
             starts={
-                names[one.key.job_id]: Start(
+                self._name(one.key): Start(
                     at=one.start_at, cluster=self._clusters[one.cluster or one.key.cluster]
                 )
                 for one in found.plans
             },
-            pauses=tuple(self._scenario.jobs[key.job_id].job_id for key in found.pauses),
+            pauses=tuple(self._name(key) for key in found.pauses),
         )
 
     def _state(self, cluster: SimCluster, now: int, running: Sequence[Running]) -> ClusterState:
@@ -107,7 +106,7 @@ class CarbonPolicy:
             length = _longer(length, job.checkpoint_s)
             latest_at += one.done_s - job.checkpoint_s
         return PlanningJob(
-            key=self._key(one),
+            key=self._key(job, one.cluster),
             cpus=job.nodes,
             bounds=Bounds(
                 earliest_at=job.submit_at,
@@ -128,12 +127,7 @@ class CarbonPolicy:
         job, run = one.run.job, one.run
         ran_s = one.done_s + now - run.start_at
         return Pausable(
-            key=JobKey(
-                cluster=run.cluster.name,
-                job_id=self._numbers[job.job_id],
-                submitted_at=job.submit_at,
-                restarts=0,
-            ),
+            key=self._key(job, run.cluster),
             cluster=run.cluster.name,
             cpus=job.nodes,
             watts=job.nodes * job.power_w,
@@ -160,17 +154,20 @@ class CarbonPolicy:
 
     def _expected(self, now: int) -> tuple[Expected, ...]:
         """Jobs to come; nobody asks while the prices hold."""
-        if self._prices is not None and now - self._prices.made_at < self._parameters.price_slot_s:
+        if self._prices is not None and self._prices.hold(now, self._parameters):
             return ()
         return self._known.arrivals.expected(now)
 
-    def _key(self, one: Waiting) -> JobKey:
+    def _key(self, job: SimJob, cluster: SimCluster) -> JobKey:
         return JobKey(
-            cluster=one.cluster.name,
-            job_id=self._numbers[one.job.job_id],
-            submitted_at=one.job.submit_at,
+            cluster=cluster.name,
+            job_id=self._numbers[job.job_id],
+            submitted_at=job.submit_at,
             restarts=0,
         )
+
+    def _name(self, key: JobKey) -> str:
+        return self._scenario.jobs[key.job_id].job_id
 
 
 def _may_pause(one: Running, now: int) -> bool:
@@ -180,18 +177,7 @@ def _may_pause(one: Running, now: int) -> bool:
 def _prediction(job: SimJob, length: Spread) -> Prediction:
     duration_s = max(1, math.ceil(length.mean_s))
     energy_j = duration_s * job.nodes * job.power_w
-    return Prediction(
-        source=PredictionSource.HISTORY,
-        samples=0,
-        duration_s=duration_s,
-        duration_low_s=duration_s,
-        duration_high_s=duration_s,
-        energy_j=energy_j,
-        energy_low_j=energy_j,
-        energy_high_j=energy_j,
-        method="runs like it",
-        explanation="",
-    )
+    return Prediction.certain(PredictionSource.HISTORY, duration_s, energy_j, "runs like it")
 
 
 def _longer(length: Spread, by_s: int) -> Spread:

@@ -10,7 +10,7 @@ import numpy as np
 
 from carbonsched.model.intensity import Forecast
 from carbonsched.model.spread import Spread
-from carbonsched.planning import Expected, Place
+from carbonsched.planning import Expected, Usual, expected_by_hour
 from carbonsched.prediction.arrivals import Arrivals
 from carbonsched.prediction.runtimes import RunTimes
 from carbonsched.sim.engine import Running
@@ -130,34 +130,12 @@ class LearntArrivals:
             return ()
         lengths = [self._lengths.of(job) for job in recent]
         work = np.array([job.nodes * one.mean_s for job, one in zip(recent, lengths, strict=True)])
-        mean = mixed(lengths, [job.nodes for job in recent])
-        power_w = float(work @ np.array([job.power_w for job in recent]) / work.sum())
-        delay_s = float(work @ np.array([job.max_delay_s for job in recent]) / work.sum())
-        hours = self._arrivals.expected(now, AHEAD_H)
-        return tuple(
-            Expected(
-                places=tuple(
-                    Place(
-                        cluster=one.name,
-                        cpus=node_s / mean.mean_s,
-                        watts=power_w * node_s / mean.mean_s,
-                        length=mean,
-                    )
-                    for one in self._clusters
-                ),
-                first_at=now + hour * 3600 + 1800,
-                last_at=now + int(max((hour + 1) * 3600, hour * 3600 + delay_s * 15 // 16)),
-            )
-            for hour, node_s in enumerate(hours)
-            if node_s > 0
+        usual = Usual(
+            length=Spread.mixture(
+                (one, job.nodes) for job, one in zip(recent, lengths, strict=True)
+            ),
+            watts_per_cpu=float(work @ np.array([job.power_w for job in recent]) / work.sum()),
+            delay_s=float(work @ np.array([job.max_delay_s for job in recent]) / work.sum()),
         )
-
-
-def mixed(lengths: Sequence[Spread], weights: Sequence[float]) -> Spread:
-    """A run time that is one of these."""
-    pairs = sorted(
-        (length_s, weight * share / sum(one.weights))
-        for one, weight in zip(lengths, weights, strict=True)
-        for length_s, share in zip(one.seconds, one.weights, strict=True)
-    )
-    return Spread(tuple(one for one, _ in pairs), tuple(weight for _, weight in pairs))
+        hours = self._arrivals.expected(now, AHEAD_H)
+        return expected_by_hour(now, hours, usual, [one.name for one in self._clusters])

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from carbonsched.model.intensity import Forecast, SeriesInfo
 from carbonsched.model.spread import Spread
-from carbonsched.planning import Expected, Place
+from carbonsched.planning import Expected, Place, last_wait_s
 from carbonsched.sim.engine import Running
 from carbonsched.sim.learnt import (
     AHEAD_H,
@@ -21,7 +21,6 @@ from carbonsched.sim.learnt import (
     KnownLengths,
     LearntArrivals,
     LearntLengths,
-    mixed,
 )
 from carbonsched.sim.names import Truth
 from carbonsched.sim.scenario import Run, Scenario, SimJob
@@ -103,7 +102,7 @@ class _TrueArrivals:
     def _as_one(self, jobs: Sequence[SimJob]) -> Expected:
         lengths = [self._lengths.of(job) for job in jobs]
         nodes = sum(job.nodes for job in jobs)
-        length = mixed(lengths, [job.nodes for job in jobs])
+        length = Spread.mixture((one, job.nodes) for job, one in zip(jobs, lengths, strict=True))
         joules = sum(
             job.nodes * job.power_w * one.mean_s for job, one in zip(jobs, lengths, strict=True)
         )
@@ -116,5 +115,5 @@ class _TrueArrivals:
                 if one.nodes >= widest
             ),
             first_at=first_at,
-            last_at=first_at + jobs[0].max_delay_s * 15 // 16,
+            last_at=first_at + last_wait_s(jobs[0].max_delay_s),
         )

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonsched.model.intensity import Forecast, Point, SeriesInfo
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Reason
-from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.planning import (
     Bounds,
     Busy,
@@ -23,24 +21,15 @@ from carbonsched.planning import (
     plan,
 )
 
-HOUR, NOW, KWH = 3600, 1_700_000_100, 3_600_000
+from .making import HOUR, forecast, prediction
+
+NOW, KWH = 1_700_000_100, 3_600_000
 START = NOW // HOUR * HOUR
 DIP = [400, 400, 400, 400, 100, 100, 400, 400]
-GUESS = Prediction(
-    source=PredictionSource.LIMITS, samples=0, duration_s=HOUR, duration_low_s=HOUR,
-    duration_high_s=HOUR, energy_j=KWH, energy_low_j=KWH, energy_high_j=KWH, method="m",
-    explanation="",
-)  # fmt: skip
+GUESS = prediction(HOUR, KWH)
 
 
 def planned(grams, *, slack_s=24 * HOUR, deferrable=True, cpus=100, busy=(), rank=None, **more):
-    def forecast(values):
-        points = tuple(
-            Point(START + HOUR * n, START + HOUR * (n + 1), 1000 * g) for n, g in enumerate(values)
-        )
-        info = SeriesInfo(provider="test", zone="DE")
-        return Forecast(info=info, issued_at=START, points=points)
-
     limits = Bounds(
         earliest_at=NOW - 60, latest_at=NOW + slack_s, deferrable=deferrable, why="a bound"
     )
@@ -50,8 +39,8 @@ def planned(grams, *, slack_s=24 * HOUR, deferrable=True, cpus=100, busy=(), ran
     )  # fmt: skip
     state = ClusterState(
         name="c", cpus=cpus, pue_ppm=1_000_000, busy=tuple(busy),
-        forecast=None if grams is None else forecast(grams),
-        ranking=None if rank is None else forecast(rank),
+        forecast=None if grams is None else forecast(grams, START),
+        ranking=None if rank is None else forecast(rank, START),
     )  # fmt: skip
     request = PlanningRequest(
         now=NOW, parameters=PlanningParameters(), clusters=(state,), jobs=(job,)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from carbonsched.model.intensity import Forecast, Point, SeriesInfo
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Reason
-from carbonsched.model.prediction import Prediction, PredictionSource
+from carbonsched.model.prediction import Prediction
 from carbonsched.planning import (
     Bounds,
     Busy,
@@ -25,33 +25,20 @@ from carbonsched.planning import (
 )
 from carbonsched.planning.series import Cumulative
 
-HOUR = 3600
+from . import making
+from .making import HOUR
+
 NOW = 1_700_000_100  # 300 s before a quarter of an hour
 START = NOW // HOUR * HOUR
 KWH = 3_600_000
 
 
 def prediction(duration_s: int = HOUR, energy_j: int = KWH) -> Prediction:
-    return Prediction(
-        source=PredictionSource.LIMITS,
-        samples=0,
-        duration_s=duration_s,
-        duration_low_s=duration_s,
-        duration_high_s=duration_s,
-        energy_j=energy_j,
-        energy_low_j=energy_j,
-        energy_high_j=energy_j,
-        method="test",
-        explanation="",
-    )
+    return making.prediction(duration_s, energy_j)
 
 
 def forecast(grams: list[int], start_at: int = START) -> Forecast:
-    points = tuple(
-        Point(start_at + HOUR * i, start_at + HOUR * (i + 1), 1000 * g) for i, g in enumerate(grams)
-    )
-    info = SeriesInfo(provider="test", zone="DE")
-    return Forecast(info=info, issued_at=start_at, points=points)
+    return making.forecast(grams, start_at)
 
 
 def job(number: int = 1, *, slack_s: int = 24 * HOUR, cpus: int = 1, **more) -> PlanningJob:

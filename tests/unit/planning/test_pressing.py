@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from carbonsched.model.job import JobKey
-from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.model.spread import Spread
 from carbonsched.planning import Bounds, ClusterState, Place, PlanningJob
 from carbonsched.planning.pressing import Pressing
 from carbonsched.planning.rooms import Rooms
 
-HOUR = 3600
+from .making import HOUR, prediction
+
 NOW = 1_700_000_100
 CPUS = 16
 
@@ -26,13 +26,9 @@ def job(number, *, hours=1.0, cpus=CPUS, slack_h=24.0, **more):
         bounds=Bounds(
             earliest_at=NOW, latest_at=NOW + round(slack_h * HOUR), deferrable=True, why="it"
         ),
-        prediction=Prediction(
-            source=PredictionSource.LIMITS, samples=0, duration_s=seconds,
-            duration_low_s=seconds, duration_high_s=seconds, energy_j=seconds,
-            energy_low_j=seconds, energy_high_j=seconds, method="", explanation="",
-        ),
+        prediction=prediction(seconds, seconds),
         **more,
-    )  # fmt: skip
+    )
 
 
 def cluster(name="c", cpus=CPUS):

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carbonsched.model.intensity import Forecast, Point, SeriesInfo
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Reason
-from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.model.spread import Spread
 from carbonsched.planning import (
     Bounds,
@@ -24,22 +22,15 @@ from carbonsched.planning import (
     plan,
 )
 
-HOUR = 3600
+from .making import HOUR, forecast, prediction
+
 START = 1_700_006_400
 WATTS = 1000.0
 NIGHT = [400] * 6 + [100] * 2 + [400] * 16
 
 
-def forecast(grams):
-    points = tuple(
-        Point(START + HOUR * i, START + HOUR * (i + 1), 1000 * g) for i, g in enumerate(grams)
-    )
-    info = SeriesInfo(provider="test", zone="DE")
-    return Forecast(info=info, issued_at=START, points=points)
-
-
 def cluster(name, grams, cpus=8, **more):
-    known = None if grams is None else forecast(grams)
+    known = None if grams is None else forecast(grams, START)
     return ClusterState(name=name, cpus=cpus, pue_ppm=1_000_000, forecast=known, **more)
 
 
@@ -53,13 +44,9 @@ def job(number, *, cpus=1, hours=1.0, user="ada", slack_h=20, **more):
         bounds=Bounds(
             earliest_at=START, latest_at=START + slack_h * HOUR, deferrable=True, why="it"
         ),
-        prediction=Prediction(
-            source=PredictionSource.LIMITS, samples=0, duration_s=seconds,
-            duration_low_s=seconds, duration_high_s=seconds, energy_j=energy_j,
-            energy_low_j=energy_j, energy_high_j=energy_j, method="", explanation="",
-        ),
+        prediction=prediction(seconds, energy_j),
         **more,
-    )  # fmt: skip
+    )
 
 
 def anywhere(number, **more):

@@ -12,7 +12,6 @@ from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.model.spread import Spread
 from carbonsched.planning import plan
 from carbonsched.ports import Node, Reservation
-from carbonsched.services.arrivals import mixed
 from carbonsched.services.learning import ANEW_EVERY_S, HISTORY_S, Learning, as_expected
 
 START = 1_792_998_000  # when the site's clock begins
@@ -208,7 +207,7 @@ def test_work_is_expected_at_the_hours_at_which_it_came(site, asked):
 def test_a_mixture_has_the_mean_of_its_parts_in_few_points():
     parts = [(Spread((float(n), 10.0 * n), (3.0, 1.0)), n % 7 + 1.0) for n in range(1, 400)]
     total = sum(weight for _, weight in parts)
-    together = mixed(parts)
+    together = Spread.mixture(parts).condensed(64)
     assert together.mean_s == pytest.approx(sum(one.mean_s * w for one, w in parts) / total)
     assert len(together.seconds) <= 64
     assert list(together.seconds) == sorted(together.seconds)
