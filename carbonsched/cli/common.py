@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Protocol
 
 from carbonsched import __version__
 from carbonsched.errors import CarbonschedError, RequestError
+from carbonsched.reports.moments import local, parse_time
 from carbonsched.reports.terminal import clean
 
 INTERRUPTED = 130
@@ -104,6 +105,20 @@ def show(lines: Iterable[str]) -> None:
 def show_json(document: Any) -> None:
     """Print a document for programs; escapes keep it safe on a terminal as well."""
     print(json.dumps(document, indent=2))
+
+
+def period(start: str | None, end: str | None, now: int) -> tuple[int, int]:
+    """What ``-S`` and ``-E`` say; this month so far where they say nothing.
+
+    Raises:
+        RequestError: one is no time, or they are the wrong way round.
+    """
+    first = local(now).replace(day=1, tzinfo=None).strftime("%Y-%m-%d")
+    start_at = parse_time(start or first, now)
+    end_at = parse_time(end or "now", now)
+    if end_at <= start_at:
+        raise RequestError("the end time lies before the start time; check -S and -E")
+    return start_at, end_at
 
 
 def note(text: str) -> None:

@@ -6,9 +6,7 @@ import argparse
 import sys
 import time
 
-from carbonsched.cli.common import Daemon, connect, show, show_json
-from carbonsched.errors import RequestError
-from carbonsched.reports.moments import local, parse_time
+from carbonsched.cli.common import Daemon, connect, period, show, show_json
 from carbonsched.reports.shadow import shadow_lines, shadow_pipes
 from carbonsched.reports.shadow_documents import ShadowDocument, read_shadow
 from carbonsched.reports.terminal import Screen
@@ -49,11 +47,6 @@ def shadow(options: argparse.Namespace, daemon: Daemon) -> int:
 
 
 def _ask(options: argparse.Namespace, daemon: Daemon) -> ShadowDocument:
-    now = int(time.time())
-    first = local(now).replace(day=1, tzinfo=None).strftime("%Y-%m-%d")
-    start_at = parse_time(options.starttime or first, now)
-    end_at = parse_time(options.endtime or "now", now)
-    if end_at <= start_at:
-        raise RequestError("the end time lies before the start time; check -S and -E")
+    start_at, end_at = period(options.starttime, options.endtime, int(time.time()))
     answer = daemon.get("/v1/shadow", start=start_at, end=end_at, cluster=options.cluster)
     return read_shadow(answer)

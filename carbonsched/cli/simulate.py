@@ -12,7 +12,15 @@ from carbonsched.cli.simulate_show import Shown, draw, keep_all, show_tables
 from carbonsched.cli.simulate_slurm import add_slurm_options, on_slurm
 from carbonsched.cli.simulate_trace import add_trace_options, from_trace
 from carbonsched.errors import ExternalError, RequestError
-from carbonsched.sim.names import CARBON, EXPLAINED, IMMEDIATE, POLICIES, knowing_name, truths_of
+from carbonsched.sim.names import (
+    CARBON,
+    EXPLAINED,
+    IMMEDIATE,
+    POLICIES,
+    compared,
+    knowing_name,
+    truths_of,
+)
 
 if TYPE_CHECKING:
     from carbonsched.planning import PlanningParameters
@@ -178,7 +186,7 @@ def _simulated(
     from carbonsched.sim.outcome import simulated
 
     outcomes = {}
-    for name in dict.fromkeys((IMMEDIATE, *names)):
+    for name in compared(names):
         with progress(f"{scenario.name}: {name}", len(scenario.jobs)) as advance:
             outcomes[name] = simulated(scenario, name, _parameters(arguments), advance)
     return outcomes

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from carbonsched.cli.common import note
 from carbonsched.cli.simulate_show import folder_name
 from carbonsched.errors import RequestError
-from carbonsched.sim.names import IMMEDIATE
+from carbonsched.sim.names import compared
 
 if TYPE_CHECKING:
     from carbonsched.sim.array import Task
@@ -92,10 +92,6 @@ def on_slurm(
     return _gathered(scenarios, names, tasks, out)
 
 
-def _policies(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((IMMEDIATE, *names)))
-
-
 def _tasks(
     scenarios: Sequence[Scenario],
     names: Sequence[str],
@@ -106,7 +102,7 @@ def _tasks(
     from carbonsched.sim.files import scenario_folder
 
     for place, scenario in zip(arguments.scenario, scenarios, strict=True):
-        for name in _policies(names):
+        for name in compared(names):
             yield Task(
                 scenario=str(scenario_folder(place).resolve()),
                 policy=name,
@@ -125,7 +121,7 @@ def _gathered(
 
     outcomes: dict[str, dict[str, Outcome]] = {one.name: {} for one in scenarios}
     failures = []
-    wanted = [(scenario, name) for scenario in scenarios for name in _policies(names)]
+    wanted = [(scenario, name) for scenario in scenarios for name in compared(names)]
     for number, ((scenario, name), task) in enumerate(zip(wanted, tasks, strict=True)):
         outcome = kept(Path(task.folder), scenario)
         if outcome is None:

@@ -27,12 +27,11 @@ from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.services.views import Views
 from carbonsched.transport.munge import Caller
 from carbonsched.web.backend import (
-    AuditQuery,
     IntensityQuery,
     JobQuery,
     NodeView,
+    PeriodQuery,
     ReportQuery,
-    ShadowQuery,
 )
 
 Document = dict[str, Any]
@@ -115,12 +114,12 @@ class ServiceBackend:
         """A monthly statement."""
         return self._statements.build(self._scope(caller, query), query.month)
 
-    def audit(self, caller: Caller, query: AuditQuery) -> Document:
+    def audit(self, caller: Caller, query: PeriodQuery) -> Document:
         """Whether a period adds up; for operators."""
         self._access.require_operator(caller)
         return self._audits.of(query.cluster, query.start_at, query.end_at)
 
-    def shadow(self, caller: Caller, query: ShadowQuery) -> Document:
+    def shadow(self, caller: Caller, query: PeriodQuery) -> Document:
         """What the plans of the shadow mode would have saved; for operators."""
         self._access.require_operator(caller)
         return self._shadows.of(query.cluster, query.start_at, query.end_at)

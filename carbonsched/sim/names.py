@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from carbonsched.errors import RequestError
@@ -23,6 +23,11 @@ class Truth(StrEnum):
 
 EXPLAINED = tuple(tuple(Truth)[:count] for count in range(len(Truth) + 1))
 """Nothing known, then one truth more each time."""
+
+
+def compared(names: Iterable[str]) -> tuple[str, ...]:
+    """These, each once; before them the immediate one, which all are compared with."""
+    return tuple(dict.fromkeys((IMMEDIATE, *names)))
 
 
 def truths_of(words: str) -> tuple[Truth, ...]:

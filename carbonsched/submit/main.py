@@ -150,9 +150,9 @@ def _placed(submission: _Submission, site: Site | None) -> Placed | None:
     if site is None or submission.clusters is None or line.unknown is not None:
         return None
     # Loaded only here: most submissions ask for no choice.
-    from carbonsched.submit.placement import place  # noqa: PLC0415
-    from carbonsched.submit.report import say  # noqa: PLC0415
-    from carbonsched.submit.size import all_options, read_size  # noqa: PLC0415
+    from carbonsched.submit.placement import place  # noqa: PLC0415 - asked for by few
+    from carbonsched.submit.report import say  # noqa: PLC0415 - see the module's top
+    from carbonsched.submit.size import all_options, read_size  # noqa: PLC0415 - asked for by few
 
     options = all_options(line, head)
     quiet = "quiet" in options

@@ -32,17 +32,8 @@ class NodeView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditQuery:
-    """Which period is to add up, of one cluster or of all that are managed here."""
-
-    start_at: int
-    end_at: int
-    cluster: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShadowQuery:
-    """Of the jobs that ended in which period the shadow plans are asked for, on which cluster."""
+class PeriodQuery:
+    """Which period is asked for, of one cluster or of all that are managed here."""
 
     start_at: int
     end_at: int
@@ -99,11 +90,11 @@ class Backend(Protocol):
         """A monthly statement."""
         ...
 
-    def audit(self, caller: Caller, query: AuditQuery) -> dict[str, Any]:
+    def audit(self, caller: Caller, query: PeriodQuery) -> dict[str, Any]:
         """Whether a period adds up, from meters to charges."""
         ...
 
-    def shadow(self, caller: Caller, query: ShadowQuery) -> dict[str, Any]:
+    def shadow(self, caller: Caller, query: PeriodQuery) -> dict[str, Any]:
         """What the plans of the shadow mode would have saved."""
         ...
 

@@ -13,13 +13,12 @@ from carbonsched.model.energy import MAX_WHOLE
 from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.transport.munge import Caller
 from carbonsched.web.backend import (
-    AuditQuery,
     Backend,
     IntensityQuery,
     JobQuery,
     NodeView,
+    PeriodQuery,
     ReportQuery,
-    ShadowQuery,
 )
 
 
@@ -128,6 +127,15 @@ Served = Annotated[Backend, Depends(_backend)]
 Whole = Annotated[int, Query(ge=0, le=MAX_WHOLE)]
 Everybody = Annotated[bool, Query(alias="all")]
 
+
+def _period(start: Whole, end: Whole, cluster: str | None = None) -> PeriodQuery:
+    if end <= start:
+        raise RequestError("the period ends before it starts")
+    return PeriodQuery(start_at=start, end_at=end, cluster=cluster)
+
+
+Period = Annotated[PeriodQuery, Depends(_period)]
+
 public = APIRouter()
 signed = APIRouter()
 """Included by the application with the authenticator in front of every route."""
@@ -207,23 +215,15 @@ def report(
 
 
 @signed.get("/v1/audit")
-def audit(
-    caller: Known, backend: Served, start: Whole, end: Whole, cluster: str | None = None
-) -> dict[str, Any]:
+def audit(caller: Known, backend: Served, query: Period) -> dict[str, Any]:
     """Whether a period adds up: what was metered, to whom it went, what is missing."""
-    if end <= start:
-        raise RequestError("the period ends before it starts")
-    return backend.audit(caller, AuditQuery(start_at=start, end_at=end, cluster=cluster))
+    return backend.audit(caller, query)
 
 
 @signed.get("/v1/shadow")
-def shadow(
-    caller: Known, backend: Served, start: Whole, end: Whole, cluster: str | None = None
-) -> dict[str, Any]:
+def shadow(caller: Known, backend: Served, query: Period) -> dict[str, Any]:
     """What the plans of the shadow mode would have saved, of jobs that ended in a period."""
-    if end <= start:
-        raise RequestError("the period ends before it starts")
-    return backend.shadow(caller, ShadowQuery(start_at=start, end_at=end, cluster=cluster))
+    return backend.shadow(caller, query)
 
 
 @signed.get("/v1/intensity")

@@ -19,7 +19,7 @@ from carbonsched.services.outlook import Outlook
 from carbonsched.services.pue import ConstantPue
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.transport.munge import Caller
-from carbonsched.web.backend import AuditQuery, JobQuery, ReportQuery, ShadowQuery
+from carbonsched.web.backend import JobQuery, PeriodQuery, ReportQuery
 
 HOUR = 3600
 
@@ -186,7 +186,7 @@ def test_readings_are_for_root(make_backend):
 
 def test_an_audit_is_for_operators(make_backend):
     _, backend = make_backend()
-    query = AuditQuery(start_at=0, end_at=10)
+    query = PeriodQuery(start_at=0, end_at=10)
     assert [one["cluster"] for one in backend.audit(BIN, query)["clusters"]] == ["lab"]
     with pytest.raises(ForbiddenError, match="operator"):
         backend.audit(DAEMON, query)
@@ -196,7 +196,7 @@ def test_an_audit_is_for_operators(make_backend):
 
 def test_a_shadow_report_is_for_operators(make_backend):
     _, backend = make_backend()
-    query = ShadowQuery(start_at=0, end_at=9)
+    query = PeriodQuery(start_at=0, end_at=9)
     assert backend.shadow(BIN, query)["clusters"] == ["lab"]
     with pytest.raises(ForbiddenError):
         backend.shadow(DAEMON, query)

@@ -24,12 +24,11 @@ from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.transport.request import signed_payload
 from carbonsched.web.app import MAX_BODY
 from carbonsched.web.backend import (
-    AuditQuery,
     IntensityQuery,
     JobQuery,
     NodeView,
+    PeriodQuery,
     ReportQuery,
-    ShadowQuery,
 )
 
 
@@ -67,19 +66,19 @@ GETS = [
         "intensity",
         IntensityQuery(zones=("DE", "DK1"), hours=96, length_s=3600),
     ),
-    ("/v1/shadow", {"start": 5, "end": 9}, "shadow", ShadowQuery(start_at=5, end_at=9)),
+    ("/v1/shadow", {"start": 5, "end": 9}, "shadow", PeriodQuery(start_at=5, end_at=9)),
     (
         "/v1/shadow",
         {"start": 0, "end": 9, "cluster": "lab"},
         "shadow",
-        ShadowQuery(start_at=0, end_at=9, cluster="lab"),
+        PeriodQuery(start_at=0, end_at=9, cluster="lab"),
     ),
-    ("/v1/audit", {"start": 5, "end": 9}, "audit", AuditQuery(start_at=5, end_at=9)),
+    ("/v1/audit", {"start": 5, "end": 9}, "audit", PeriodQuery(start_at=5, end_at=9)),
     (
         "/v1/audit",
         {"start": 0, "end": 9, "cluster": "lab"},
         "audit",
-        AuditQuery(start_at=0, end_at=9, cluster="lab"),
+        PeriodQuery(start_at=0, end_at=9, cluster="lab"),
     ),
 ]
 
