@@ -168,7 +168,7 @@ def test_without_the_daemon_the_default_cluster_takes_the_job(two):
     trial = two.trial
     trial.lab.processes.stop(DAEMON)
     try:
-        stdout, said = submit(two, BOTH, "--time=1", "--wrap", "true")
+        stdout, said = submit(two, BOTH, *JOB)
     finally:
         trial.lab.processes.restart(DAEMON)
         trial.stack.wait_daemon()
