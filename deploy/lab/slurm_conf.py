@@ -65,9 +65,7 @@ NODE = Template(
     " CPUs=$cpus RealMemory=$memory_mb$gres State=UNKNOWN"
 )
 
-PARTITION = Template(
-    "PartitionName=$name Nodes=$nodes MaxTime=$max_time State=$state"
-)
+PARTITION = Template("PartitionName=$name Nodes=$nodes MaxTime=$max_time State=$state")
 
 # GPUs that are not there: Slurm wants a device for each, of which it uses the number alone.
 GPUS = "GresTypes=gpu\nAccountingStorageTRES=gres/gpu"
