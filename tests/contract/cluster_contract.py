@@ -159,7 +159,7 @@ class ClusterContract:
         assert tuple(node.name for node in nodes) == tuple(bench.nodes)
         assert all(node.available and node.cpus == 8 and node.partitions for node in nodes)
 
-    def test_partitions(self, cluster, bench):
+    def test_partitions(self, cluster):
         (one,) = cluster.partitions()
         assert (one.name, one.state, one.max_time_s, one.max_nodes) == ("main", "UP", None, None)
         assert {name for node in cluster.nodes() for name in node.partitions} == {"main"}
