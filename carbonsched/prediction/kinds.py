@@ -13,7 +13,7 @@ with W, in this order, from
                like it was metered; D = (max - idle) / CPUs of the nodes as they are declared
 
 of which the first that is known counts. A run's own W is (energy - idle share) / (run time x CPUs).
-Its run time is that of the runs like it there, from three on; else that of any like it.
+Its run time is that of the runs like it there, from three on, else the same as anywhere.
 """
 
 from __future__ import annotations
@@ -74,10 +74,14 @@ class Power:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What is known of a job on some nodes; ``None`` where nothing tells."""
+    """What is known of a job on some nodes; ``None`` where nothing tells.
+
+    ``length`` is of the runs like it there, ``anywhere`` of all that are like it.
+    """
 
     power: Power | None
     length: Spread | None
+    anywhere: Spread | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +120,12 @@ def figures(
     for run in like:
         if not run.kinds <= nodes.kinds and run.watts is not None:
             elsewhere[run.kinds].append(run)
-    durations = sorted(run.duration_s for run in there)
-    enough = len(durations) >= ENOUGH
     return Figures(
         power=_by_history(there)
         or _by_other_kind(nodes, elsewhere, everybody)
         or _by_declaration(nodes),
-        length=Spread(tuple(map(float, durations)), (1.0,) * len(durations)) if enough else None,
+        length=_lengths(there) if len(there) >= ENOUGH else None,
+        anywhere=_lengths(like[:NEWEST]) if like else None,
     )
 
 
@@ -194,6 +197,11 @@ def _by_declaration(nodes: Nodes) -> Power | None:
         return None
     words = "by the power declared for its nodes"
     return Power(watts_per_cpu=watts, source=PowerSource.DECLARED, samples=0, words=words)
+
+
+def _lengths(runs: Sequence[KindRun]) -> Spread:
+    seconds = sorted(float(run.duration_s) for run in runs)
+    return Spread(tuple(seconds), (1.0,) * len(seconds))
 
 
 def _known(runs: Iterable[KindRun]) -> list[float]:
