@@ -78,7 +78,10 @@ class NodeKinds:
         return found
 
     def _above_idle_j(self, job: Job, energy_j: int | None, ran_s: int) -> int | None:
-        """Energy less the share of its nodes' idle power; ``None`` where either is not known."""
+        """Energy less the share of its nodes' idle power; ``None`` where either is not known.
+
+        Slurm tells a run in whole seconds: of one of seconds it is a rough figure.
+        """
         classes = [self._managed.class_of(node) for node in job.nodes]
         idle_w = [one.idle_w / one.cpus for one in classes if one is not None]
         if energy_j is None or len(idle_w) < len(classes):
