@@ -115,14 +115,24 @@ class JobTable:
 
     def completed(self, user: str, since_at: int) -> list[tuple[Job, int | None]]:
         """A user's completed runs, newest first, with their energy where all of it is in."""
+        return self._completed("user = :user", since_at, 500, user=user)
+
+    def completed_on(self, cluster: str, since_at: int, most: int) -> list[tuple[Job, int | None]]:
+        """The same of everybody's runs on one cluster: the newest ``most``."""
+        return self._completed("jobs.cluster = :cluster", since_at, most, cluster=cluster)
+
+    def _completed(
+        self, whose: str, since_at: int, most: int, **parameters: str
+    ) -> list[tuple[Job, int | None]]:
         rows = self._file.rows(
             "SELECT jobs.*, settlements.energy_j AS metered_j, settlements.quality AS quality,"
             " settlements.complete AS complete FROM jobs LEFT JOIN settlements USING"
             " (cluster, job_id, submitted_at, restarts)"
-            " WHERE user = :user AND state = 'COMPLETED' AND ended_at >= :since_at"
-            " ORDER BY ended_at DESC LIMIT 500",
-            user=user,
+            f" WHERE {whose} AND state = 'COMPLETED' AND ended_at >= :since_at"
+            " ORDER BY ended_at DESC LIMIT :most",
             since_at=since_at,
+            most=most,
+            **parameters,
         )
         runs = []
         for row in rows:
