@@ -106,8 +106,9 @@ class _Planner:
         for job in self._in_turn(weighed):
             chosen = chooser.choose(job, self._pressing.last_at(job))
             choices[job.key] = chosen or self._pressing.hurry(job, rooms, FULL)
-        for job in order.late:
-            choices[job.key] = self._pressing.hurry(job, rooms, FULL)
+        for job in order.late:  # within its bounds even so
+            latest_at = job.bounds.latest_at
+            choices[job.key] = self._pressing.hurry(job, rooms, FULL, latest_at)
         plans = tuple(self._telling.plan(job, choices[job.key]) for job in self._jobs)
         pauses = tuple(
             one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one)

@@ -9,7 +9,7 @@ from carbonsched.model.plan import Reason
 from carbonsched.planning.choosing import Choice
 from carbonsched.planning.request import ClusterState, Place, PlanningJob
 from carbonsched.planning.rooms import Rooms
-from carbonsched.planning.triage import Order, fewest_late
+from carbonsched.planning.triage import Order, least_danger
 
 _SPARE_S = 5400
 _SPARE_WIDE = 2.0
@@ -70,13 +70,14 @@ class Pressing:
     ) -> Order:
         """In which order jobs are to take room, of which these are ``pressed``.
 
-        Those, where all can be in time; else so that few are late.
+        Those first, where nobody may be late unless things take longer than is typical; else so
+        that few may be.
         """
         if not pressed:
             return Order((), ())
         cpus = sum(cluster.cpus for cluster in self._clusters.values())
         by_latest = sorted(jobs, key=urgency)
-        found = fewest_late(by_latest, rooms, self._now, cpus, self._tight)
+        found = least_danger(by_latest, rooms, self._now, cpus, self._tight)
         return found or Order(tuple(pressed), ())
 
     def _tight(self, job: PlanningJob, at: int) -> bool:
@@ -95,8 +96,10 @@ class Pressing:
         _, place = rooms.queue(job.places, floor_at)
         return place
 
-    def hurry(self, job: PlanningJob, rooms: Rooms, why: str) -> Choice:
-        """Where it is let in first, whatever it emits.
+    def hurry(
+        self, job: PlanningJob, rooms: Rooms, why: str, until_at: int | None = None
+    ) -> Choice:
+        """Where it is let in first, whatever it emits; kept from the queue to ``until_at`` at most.
 
         It goes to a queue when that is near: until then it may go elsewhere, and no other job that
         is due before it has to queue behind it.
@@ -106,7 +109,7 @@ class Pressing:
         lead_s = _LEAD_S + int(_LEAD_WIDE_S * self._width(place))
         if at is None or at <= floor_at + lead_s:
             return Choice(floor_at, Reason.NO_ROOM, why, place)
-        start_at = min(at - lead_s, self.last_at(job))
+        start_at = min(at - lead_s, self.last_at(job) if until_at is None else until_at)
         planned_at = job.planned_start_at
         if planned_at is not None and max(floor_at, start_at - _LEAD_S) < planned_at <= start_at:
             start_at = planned_at  # not worth another call

@@ -1,4 +1,4 @@
-"""When not all jobs can be in time: in which order the fewest are late."""
+"""When jobs press on each other: in which order the fewest may be late."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from carbonsched.planning.rooms import Rooms
 _PACKING = 0.85
 """The share of the CPUs that a full cluster uses: jobs do not fill it to the brim."""
 
-
 Tight = Callable[[PlanningJob, int], bool]
 """Whether a job that gets its room then may be late if things take longer."""
 
@@ -22,7 +21,7 @@ Tight = Callable[[PlanningJob, int], bool]
 class Order:
     """Jobs in the order in which they are to take room.
 
-    First ``urgent`` ones, up to the last that may be late if things take longer, then those that
+    First ``urgent`` ones, up to the last that may be late if things take longer; then those that
     have time, which are in neither; at last those that are ``late`` even so.
     """
 
@@ -30,17 +29,29 @@ class Order:
     late: tuple[PlanningJob, ...]
 
 
-def fewest_late(
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """An order; how many of its jobs may be late, and how many are."""
+
+    order: Order
+    in_danger: int
+
+    @property
+    def score(self) -> tuple[int, int]:
+        return self.in_danger, len(self.order.late)
+
+
+def least_danger(
     by_latest: Sequence[PlanningJob], rooms: Rooms, now: int, cpus: int, tight: Tight
 ) -> Order | None:
     """The best of some orders for these jobs, given in that of their latest starts.
 
-    Each takes the first room in turn. ``None`` where nobody is late in that order; else what it
-    has is compared with the rule of Moore (1968) for one machine of all ``cpus``, with the least
-    work first, and with the widest first. ``rooms`` stay as they are.
+    Each takes the first room in turn. ``None`` where nobody may be late in that order; else what
+    it has is compared with the rule of Moore (1968) for one machine of all ``cpus``, with the
+    least work first, and with the widest first. ``rooms`` stay as they are.
     """
     best = _tried(by_latest, rooms, now, tight)
-    if not best.late:
+    if not best.in_danger:
         return None
     work = {job.key: _work(job) for job in by_latest}
     others = (
@@ -50,14 +61,16 @@ def fewest_late(
     )
     for jobs in others:
         found = _tried(jobs, rooms, now, tight)
-        if len(found.late) < len(best.late):
+        if found.score < best.score:
             best = found
-    return best
+    return best.order
 
 
-def _tried(jobs: Sequence[PlanningJob], rooms: Rooms, now: int, tight: Tight) -> Order:
+def _tried(jobs: Sequence[PlanningJob], rooms: Rooms, now: int, tight: Tight) -> _Trial:
     room = deepcopy(rooms)
-    on_time, late, urgent = [], [], 0
+    on_time: list[PlanningJob] = []
+    late: list[PlanningJob] = []
+    urgent = in_danger = 0
     for job in jobs:
         at, place = room.first(job.places, job.floor_at(now))
         if at is None or at > job.bounds.latest_at:
@@ -66,8 +79,9 @@ def _tried(jobs: Sequence[PlanningJob], rooms: Rooms, now: int, tight: Tight) ->
         room.take(place, at)
         on_time.append(job)
         if tight(job, at):
+            in_danger += 1
             urgent = len(on_time)
-    return Order(tuple(on_time[:urgent]), tuple(late))
+    return _Trial(Order(tuple(on_time[:urgent]), tuple(late)), in_danger + len(late))
 
 
 def _moore(by_latest: Sequence[PlanningJob], now: int, cpus: float) -> list[PlanningJob]:

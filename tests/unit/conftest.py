@@ -10,10 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from carbonsched.transport.munge import Munge
 
+# How long an example takes is the machine's matter, which may have other work.
+hypothesis.settings.register_profile("carbonsched", deadline=None)
+hypothesis.settings.load_profile("carbonsched")
 # What several folders' tests stand on, such as the services' twins, is found by its bare name.
 if (_TESTS := str(Path(__file__).parents[1])) not in sys.path:
     sys.path.append(_TESTS)

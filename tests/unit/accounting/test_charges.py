@@ -46,7 +46,7 @@ segments = st.lists(
 
 
 @given(segments, st.randoms(use_true_random=False))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_sum_is_exact_in_any_order_and_entries_add_up_to_it(parts, chance):
     priced = [
         price_segment(at, min(at + 300, 3 * HOUR), joules, pue, GRID) for at, joules, pue in parts

@@ -50,7 +50,7 @@ def test_what_is_not_a_time_zone_is_refused_with_the_remedy(zone):
 
 
 @given(instants, st.sampled_from(ZONES))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_instant_lies_in_its_month_and_months_touch(at, zone):
     month = current_period(at, zone)
     assert month.start_at <= at < month.end_at
@@ -60,7 +60,7 @@ def test_every_instant_lies_in_its_month_and_months_touch(at, zone):
 
 
 @given(instants, st.integers(0, 400 * 86_400), st.sampled_from(ZONES))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_months_between_cover_without_gap(start_at, length_s, zone):
     months = periods_between(start_at, start_at + length_s, zone)
     if length_s == 0:

@@ -23,7 +23,7 @@ def same(one, other):
     ) and (one.inputs == other.inputs)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     offset_s=st.integers(0, 5 * DAY_S),
     lag_h=st.integers(0, 30),

@@ -24,7 +24,7 @@ def by_hand(forecast, actual, first, hours):
     return 100 * extra / best_of_all
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SERIES, SERIES, st.sampled_from([0, 24, 48, 72]), st.sampled_from([1, 4, 12, 24]))
 def test_regret_is_what_trying_all_starts_gives(forecast, actual, first, hours):
     forecast = np.cumsum(forecast * 2.0**-9, axis=1) % 7  # hardly any ties between windows

@@ -75,7 +75,7 @@ def test_an_issue_is_kept_once_as_first_told(ledger):
 issues = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=10)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(issues, st.integers(0, 80))
 def test_a_forecast_is_never_one_that_was_fetched_or_issued_later(tmp_path_factory, told_at, now):
     ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.db")
@@ -159,7 +159,7 @@ told_words = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(told_words, st.integers(0, 13))
 def test_the_last_word_by_a_time_counts_at_each_instant_and_an_estimate_only_after_its_like(
     tmp_path_factory, told_words, known_at

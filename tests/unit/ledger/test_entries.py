@@ -69,9 +69,7 @@ entries = st.builds(
 )
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(entries, max_size=20), st.randoms(use_true_random=False))
 def test_balances_are_sums_whatever_the_order(tmp_path_factory, posted, chance):
     unique = list({entry.idempotency_key: entry for entry in posted}.values())

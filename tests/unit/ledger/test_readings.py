@@ -60,7 +60,7 @@ def test_the_same_again_is_a_duplicate_and_anything_else_over_it_a_conflict(ledg
     assert sum(one.energy_j for one in of_job(ledger, KEY, 0, 1000)) == 300
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=12),
     st.randoms(use_true_random=False),
@@ -88,7 +88,7 @@ def test_what_is_kept_never_overlaps_and_what_fits_is_kept(tmp_path_factory, spa
         ledger.close()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(range(8)))
 def test_the_order_of_arrival_changes_nothing(tmp_path_factory, order):
     ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.db")

@@ -79,7 +79,7 @@ optional_s = st.none() | st.integers(0, 40 * HOUR)
 
 
 @given(optional_s, optional_s, optional_s, st.integers(-HOUR, 40 * HOUR), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_bound_is_ever_exceeded(delay_s, deadline_s, limit_s, now_s, start_now):
     deadline_at = None if deadline_s is None else SUBMITTED + deadline_s
     asked = Directives(max_delay_s=delay_s, deadline_at=deadline_at, start_now=start_now)

@@ -300,7 +300,7 @@ def requests(draw):
 
 
 @given(requests())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_bounds_hold_and_nothing_is_worse_than_now(asked):
     jobs = sorted(asked.jobs, key=lambda one: one.key)
     for one, waiting in zip(plan(asked).plans, jobs, strict=True):
@@ -319,7 +319,7 @@ def test_bounds_hold_and_nothing_is_worse_than_now(asked):
 
 
 @given(requests(), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_same_request_same_plans_in_any_order(asked, chance):
     jobs = list(asked.jobs)
     chance.shuffle(jobs)
@@ -327,7 +327,7 @@ def test_same_request_same_plans_in_any_order(asked, chance):
 
 
 @given(requests())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_deferred_jobs_never_exceed_what_running_ones_leave(asked):
     slot_s = asked.parameters.slot_s
     jobs = {one.key: one for one in asked.jobs}
@@ -349,7 +349,7 @@ def test_deferred_jobs_never_exceed_what_running_ones_leave(asked):
 
 
 @given(grams_lists, st.integers(1, 10 * HOUR), st.integers(0, 20 * HOUR), st.integers(0, 9 * HOUR))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_more_slack_never_costs_more(grams, duration_s, slack_s, more_s):
     known = prediction(duration_s, 10 * KWH)
     tight = only([job(slack_s=slack_s, prediction=known)], grams)
@@ -359,7 +359,7 @@ def test_more_slack_never_costs_more(grams, duration_s, slack_s, more_s):
 
 
 @given(requests())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_without_a_forecast_everything_starts_as_soon_as_it_may(asked):
     blind = replace(asked, clusters=(replace(asked.clusters[0], forecast=None),))
     for one in plan(blind).plans:
@@ -368,7 +368,7 @@ def test_without_a_forecast_everything_starts_as_soon_as_it_may(asked):
 
 
 @given(grams_lists, st.integers(1, 6 * HOUR), st.integers(0, 20 * HOUR))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_one_job_gets_the_best_slot_that_a_plain_search_finds(grams, duration_s, slack_s):
     one = only(
         [job(slack_s=slack_s, prediction=prediction(duration_s, 10**9))],

@@ -138,7 +138,7 @@ crowds = st.lists(
 
 
 @given(crowds, st.sampled_from([[400] * 24, NIGHT, list(reversed(NIGHT))]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_released_by_choice_fits_beside_what_was_before(jobs, grams):
     """So Slurm's backfill is not flooded; who is pressed or gains nothing queues anyway."""
     numbered = [replace(one, key=replace(one.key, job_id=n)) for n, one in enumerate(jobs)]
@@ -148,7 +148,7 @@ def test_what_is_released_by_choice_fits_beside_what_was_before(jobs, grams):
 
 
 @given(crowds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_on_a_flat_grid_nobody_is_put_off(jobs):
     numbered = [replace(one, key=replace(one.key, job_id=n)) for n, one in enumerate(jobs)]
     for one in planned(numbered, cluster("here", [300] * 48, cpus=100)).plans:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from carbonsched.model.job import JobKey
 from carbonsched.planning import Bounds, ClusterState, PlanningJob
 from carbonsched.planning.rooms import Rooms
-from carbonsched.planning.triage import fewest_late
+from carbonsched.planning.triage import least_danger
 
 from .making import HOUR, prediction
 
@@ -32,9 +32,9 @@ def rooms():
     return Rooms([state], NOW, NOW + 96 * HOUR, 900, 0.6)
 
 
-def triage(jobs, *, tight=lambda _job, _at: True):
+def triage(jobs, *, tight=lambda _job, _at: False):
     by_latest = sorted(jobs, key=lambda one: (one.bounds.latest_at, one.key))
-    return fewest_late(by_latest, rooms(), NOW, CPUS, tight)
+    return least_danger(by_latest, rooms(), NOW, CPUS, tight)
 
 
 def numbers(jobs):
@@ -53,7 +53,8 @@ def test_there_is_no_triage_where_all_can_be_in_time():
 
 
 def test_a_long_job_that_is_due_first_is_late_rather_than_many_short_ones():
-    found = triage([job(0, hours=20, slack_h=1), *(job(n, hours=1, slack_h=5) for n in (1, 2, 3))])
+    jobs = [job(0, hours=20, slack_h=1), *(job(n, hours=1, slack_h=5) for n in (1, 2, 3))]
+    found = triage(jobs, tight=lambda _job, _at: True)
     assert found is not None
     assert numbers(found.late) == [0]
     assert numbers(found.urgent) == [1, 2, 3]
@@ -66,6 +67,18 @@ def test_narrow_jobs_that_would_break_up_the_nodes_of_wide_ones_come_after_them(
     assert found is not None
     assert len(found.late) < late_in([*narrow, *wide])
     assert set(numbers(found.late)) < {0, 1, 2}
+
+
+def test_an_order_in_which_nobody_is_in_danger_is_better_than_one_in_which_nobody_is_late():
+    long = job(0, hours=9, slack_h=20)
+    short = [job(n, hours=1, slack_h=21) for n in range(1, 10)]
+
+    def tight(one, at):
+        return at > NOW + 10 * HOUR and one.key.job_id > 0
+
+    found = triage([long, *short], tight=tight)
+    assert found is not None
+    assert (found.urgent, found.late) == ((), ())
 
 
 def test_only_up_to_the_last_that_may_be_late_anything_is_urgent():

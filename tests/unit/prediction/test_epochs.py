@@ -138,7 +138,7 @@ def test_more_epochs_than_declared_predict_what_has_been_used():
     st.integers(-100, 1000),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_epochs_make_a_prediction_that_holds_together(parts, total, sd, start_up_s, chance):
     at_s, marks = float(start_up_s), []
     for index, (length_s, joules, pause_s) in enumerate(parts):

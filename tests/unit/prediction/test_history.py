@@ -128,7 +128,7 @@ runs_lists = st.lists(
 
 
 @given(runs_lists, st.none() | st.integers(1, 10**6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_history_makes_an_interval_that_holds_its_centre(runs, limit_s):
     made = predict(runs, time_limit_s=limit_s, power=POWER)
     usable = [r for r in runs if r.duration_s and (r.name == "train" or r.cpus == 4)]

@@ -50,9 +50,7 @@ def test_an_empty_period(samples):
     assert "covered on 0 nodes" in shown
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_it_fits_80_columns_whatever_is_in_it(samples, data):
     draw = data.draw

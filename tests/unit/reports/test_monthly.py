@@ -25,9 +25,7 @@ from carbonsched.reports.monthly_html import statement_html
 from carbonsched.reports.monthly_text import statement_text
 from carbonsched.reports.terminal import Screen, cells
 
-MODEST = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+MODEST = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Values(HTMLParser):

@@ -9,9 +9,7 @@ from carbonsched.reports.tables import Cell, Column, table
 from carbonsched.reports.terminal import Screen, cells
 
 MASS = st.one_of(st.none(), st.integers(-(10**11), 10**11))
-MODEST = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+MODEST = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 STATES = st.sampled_from(["RUNNING", "PENDING", "CANCELLED by 1000", "OUT_OF_MEMORY", "COMPLETED"])
 
 

@@ -113,7 +113,7 @@ def one_by_one_j(ledger, segments, start_at, length_s):
     return total_j
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(segments=SEGMENTS, jobs=JOBS, start_at=st.integers(0, 1300), length_s=st.integers(1, 1300))
 def test_measured_is_jobs_idle_system_and_unclaimed(
     tmp_path_factory, segments, jobs, start_at, length_s

@@ -140,9 +140,7 @@ spans = st.lists(st.integers(0, 40), min_size=2, max_size=8, unique=True).map(so
 
 
 @given(st.data(), spans, st.integers(0, 40), st.integers(1, 30), st.integers(0, 60))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_mean_is_that_of_each_second(make_site, data, cuts, start, length, due):
     site = make_site()
     base = site.clock.at

@@ -218,7 +218,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(steps)
 def test_after_any_revisions_entries_sum_to_the_exact_charge(make_site, steps):
     site = make_site()

@@ -83,7 +83,7 @@ a_job = st.tuples(
 
 
 @given(st.data(), st.lists(a_job, min_size=1, max_size=6), st.integers(1, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_valid_schedule_on_time_is_below_it(job, place, data, parts, half_hours):
     jobs = [
         job(

@@ -136,7 +136,7 @@ job_lists = st.lists(
 
 
 @given(job_lists, st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_schedule_is_valid(parts, two):
     jobs = sorted(
         (

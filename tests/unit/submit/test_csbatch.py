@@ -225,9 +225,7 @@ WORD = st.text(
 
 
 @given(tail=st.lists(WORD, max_size=6))
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_tail_passes_unchanged(shared, tail):
     words = ["-n4", "job.sh", *tail]
     shared.run("--carbon-epochs=2", *words)

@@ -261,7 +261,7 @@ def held(world):
     return found
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(steps=STEPS)
 def test_every_microjoule_of_any_history_ends_in_exactly_one_segment(steady_panel, steps):
     world = live(steady_panel(static_w=None, inventory=GPUS), steps)
@@ -282,7 +282,7 @@ def test_every_microjoule_of_any_history_ends_in_exactly_one_segment(steady_pane
         assert before.end_at <= after.start_at
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(steps=STEPS)
 def test_the_same_history_gives_the_same_segments(steady_panel, steps):
     first, second = (live(steady_panel(inventory=GPUS), steps) for _ in range(2))
@@ -290,7 +290,7 @@ def test_the_same_history_gives_the_same_segments(steady_panel, steps):
     assert first.disk == second.disk
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(steps=STEPS)
 def test_restarts_that_lose_nothing_change_nothing_but_qualities(steady_panel, steps):
     """A successor that takes over at once divides as its predecessor would have."""

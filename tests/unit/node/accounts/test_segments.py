@@ -161,7 +161,7 @@ ADDED = st.dictionaries(
 STEPS = st.lists(st.tuples(st.integers(0, 9), ADDED, st.booleans(), st.booleans()), max_size=30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS)
 def test_segments_and_what_is_carried_are_what_was_put_in_and_a_restart_changes_nothing(steps):
     book, other = (SegmentBook("lab", "n1", 10, 0) for _ in range(2))
