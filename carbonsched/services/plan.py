@@ -13,6 +13,7 @@ from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Applied, Moves, Wanted
 from carbonsched.services.planning_request import PlanningRequests
 from carbonsched.services.quotas import Quotas
+from carbonsched.services.stops import StopRuns
 
 
 class PlanStarts:
@@ -30,6 +31,7 @@ class PlanStarts:
         quotas: Quotas,
         clock: Clock,
         moves: Moves,
+        stops: StopRuns,
     ) -> None:
         self._clusters = clusters
         self._ledger = ledger
@@ -37,6 +39,7 @@ class PlanStarts:
         self._quotas = quotas
         self._clock = clock
         self._moves = moves
+        self._stops = stops
 
     def run(self) -> Applied:
         """Plan every cluster, and tell Slurm.
@@ -47,6 +50,7 @@ class PlanStarts:
         applied: list[Applied] = []
 
         def one(managed: ManagedCluster) -> int:
+            self._stops.carry_on(managed)
             applied.append(self.cluster(managed))
             return applied[-1].moved
 
@@ -54,7 +58,10 @@ class PlanStarts:
         return Applied.total(applied)
 
     def cluster(self, managed: ManagedCluster, only: JobKey | None = None) -> Applied:
-        """Plan one cluster's waiting jobs together; move them, or ``only`` one of them."""
+        """Plan one cluster's jobs together; move those that wait, or ``only`` one of them.
+
+        Running jobs are stopped only where all are moved: nobody waits for that.
+        """
         open_jobs = self._ledger.jobs.open(managed.name)
         now = self._clock.now()
         waiting = self._requests.waiting(open_jobs, now)
@@ -71,4 +78,7 @@ class PlanStarts:
             self._ledger.plans.add_plan(kept)
             if known.job.started_at is None:
                 wanted.append(Wanted(known=known, plan=kept))
-        return self._moves.apply(managed, wanted, now, only)
+        applied = self._moves.apply(managed, wanted, now, only)
+        if only is None:
+            self._stops.begin(managed, planned.pauses, open_jobs)
+        return applied

@@ -20,6 +20,7 @@ from carbonsched.planning import (
     PlanningParameters,
     PlanningRequest,
     Prices,
+    QuotaHold,
     bounds,
 )
 from carbonsched.services.arrivals import ExpectedWork
@@ -28,6 +29,7 @@ from carbonsched.services.ghosts import Ghosts, ghosts
 from carbonsched.services.grid import Grid
 from carbonsched.services.learning import Learning
 from carbonsched.services.managed import ManagedCluster
+from carbonsched.services.pieces import Pieces
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.reserved import Reservations, ReservedRoom
 
@@ -50,6 +52,7 @@ class PlanningRequests:
         learning: Learning,
         policy: DelayPolicy,
         parameters: PlanningParameters,
+        pieces: Pieces,
         *,
         shadow: bool = False,
     ) -> None:
@@ -59,6 +62,7 @@ class PlanningRequests:
         self._learning = learning
         self._policy = policy
         self._parameters = parameters
+        self._pieces = pieces
         self._expected = ExpectedWork(ledger, learning, policy)
         self._reservations = Reservations()
         self._prices: dict[str, Prices] = {}
@@ -93,6 +97,7 @@ class PlanningRequests:
                 *unseen.waiting,
                 *also,
             ),
+            pausable=() if self.shadow else self._pieces.pausable(open_jobs, now),
             expected=() if holds else self._expected.of(managed.name, now),
             before=before,
         )
@@ -121,12 +126,13 @@ class PlanningRequests:
             key=job.key,
             cpus=job.cpus * job.tasks,
             bounds=bounds(
-                job, known.directives or Directives(start_now=True), self._policy, now,
-                known.begin_at,
+                self._pieces.as_bounded(job), known.directives or Directives(start_now=True),
+                self._policy, now, known.begin_at,
             ),
             prediction=_of_all_tasks(prediction, job.tasks),
-            length=self._learning.length(job),
+            length=self._pieces.length(job, now),
             user=job.user,
+            stop_cost_s=None if self.shadow else self._pieces.stop_cost_s(known),
         )  # fmt: skip
 
     def _missed(self, known: KnownJob, now: int) -> bool:
@@ -147,8 +153,14 @@ class PlanningRequests:
             self.job(known, prediction, now),
             planned_start_at=self._standing(job),
             released=self._released(job, now),
-            quota=None if job.started_at else self._quotas.hold(job, prediction, now),
+            quota=self._quota(job, prediction, now),
         )
+
+    def _quota(self, job: Job, prediction: Prediction | None, now: int) -> QuotaHold | None:
+        """Whether a budget holds the job; not one that a budget has let in, and that we stopped."""
+        if job.started_at or self._pieces.before(job.key) is not None:
+            return None
+        return self._quotas.hold(job, prediction, now)
 
     def _standing(self, job: Job) -> int | None:
         """The start of a deferral that stands in Slurm, also once it has passed.
@@ -189,10 +201,7 @@ class PlanningRequests:
         )
 
     def _left(self, job: Job, now: int) -> Spread | None:
-        if job.started_at is None:
-            return None
-        prediction = self._ledger.plans.prediction(job.key)
-        return self._learning.left(job, prediction, job.started_at, now)
+        return self._pieces.left(job, self._ledger.plans.prediction(job.key), now)
 
 
 def _ours_to_move(known: KnownJob) -> bool:

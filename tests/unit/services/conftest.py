@@ -23,6 +23,7 @@ from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.learning import Learning
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Moves
+from carbonsched.services.pieces import Pieces, StopPolicy
 from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.planning_request import PlanningRequests
@@ -33,6 +34,7 @@ from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
 from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.statement import Statements
+from carbonsched.services.stops import StopRuns
 from carbonsched.services.views import Views
 from carbonsched.site import NodeClass
 from carbonsched.transport.munge import Caller
@@ -40,6 +42,7 @@ from carbonsched.transport.munge import Caller
 START = 1_792_998_000  # a whole hour
 LEASE_S = 120
 INFO = SeriesInfo(provider="recorded", zone="DE")
+STOPPING = StopPolicy(enabled=True, signal="USR1", grace_s=120, cost_s=300, least_run_s=1800)
 ROOT = Caller(uid=0, gid=0, payload=b"")
 
 
@@ -130,6 +133,7 @@ class Site:
     embodied: Embodied | None = None
     shadow: bool = False
     most_moves: int = 200
+    stopping: StopPolicy = STOPPING
     others: tuple[ManagedCluster, ...] = ()
 
     def __post_init__(self) -> None:
@@ -143,16 +147,23 @@ class Site:
             self.ledger.archive, {name: (replace(INFO, zone=name),) for name in zones}, 3600
         )
         self.adopt = AdoptJobs(self.clusters, self.ledger, self.clock)
-        self.predict = PredictJobs(self.clusters, self.ledger, self.grid, self.clock)
+        self.predict = PredictJobs(
+            self.clusters, self.ledger, self.grid, self.clock, self.stopping.cost_s
+        )
         self.quotas = Quotas(Budgets(users=self.budgets), self.ledger, self.predict, "UTC")
         policy = DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400)
         parameters = PlanningParameters(slot_s=900, minimum_gain_pct=5.0)
+        learning = Learning(self.clusters, self.ledger)
+        pieces = Pieces(self.ledger, learning, policy, self.stopping)
         requests = PlanningRequests(
-            self.ledger, self.grid, self.quotas, Learning(self.clusters, self.ledger), policy,
-            parameters, shadow=self.shadow,
+            self.ledger, self.grid, self.quotas, learning, policy, parameters, pieces,
+            shadow=self.shadow,
         )  # fmt: skip
         moves = Moves(self.ledger, self.most_moves)
-        self.plan = PlanStarts(self.clusters, self.ledger, requests, self.quotas, self.clock, moves)
+        stops = StopRuns(self.ledger, pieces, self.stopping, self.clock, self.most_moves)
+        self.plan = PlanStarts(
+            self.clusters, self.ledger, requests, self.quotas, self.clock, moves, stops
+        )
         self.place = PlaceJobs(self.clusters, self.ledger, self.predict, requests, self.clock)
         presence = Presence()
         self.settle = SettleJobs(

@@ -1,0 +1,138 @@
+"""Stopping running jobs that had better go on in a cleaner window: signal, grace, requeue.
+
+Nothing waits in here: each tick does what is due, and each step is in the ledger before it is done,
+so that whoever comes after a kill knows what may have happened. A run is told to stop once, however
+that goes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+
+from carbonsched.errors import ClusterError, ClusterUnavailableError
+from carbonsched.ledger import Ledger
+from carbonsched.ledger.jobs import KnownJob
+from carbonsched.model.job import JobKey
+from carbonsched.model.stop import Stop, StopState
+from carbonsched.ports import Clock, Standing
+from carbonsched.services.managed import ManagedCluster
+from carbonsched.services.pieces import Pieces, StopPolicy
+from carbonsched.services.stop_steps import Step, next_step, why_not
+from carbonsched.units import format_duration
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class StopRuns:
+    """Carries out the pauses that plans ask for, at most ``most`` new ones in each tick."""
+
+    def __init__(
+        self, ledger: Ledger, pieces: Pieces, policy: StopPolicy, clock: Clock, most: int
+    ) -> None:
+        self._ledger = ledger
+        self._pieces = pieces
+        self._policy = policy
+        self._clock = clock
+        self._most = most
+
+    def begin(
+        self, managed: ManagedCluster, keys: Collection[JobKey], open_jobs: Iterable[KnownJob]
+    ) -> None:
+        """Tell these running jobs to write their checkpoints."""
+        asked = [known for known in open_jobs if known.job.key in keys]
+        for known in asked[: self._most]:
+            stop = self._pieces.stop(known, self._clock.now())
+            if not self._done(managed, stop, self._begin):
+                return
+
+    def carry_on(self, managed: ManagedCluster) -> None:
+        """Take each stop that is under way as far as it can come now."""
+        for stop in self._ledger.stops.under_way(managed.name):
+            if not self._done(managed, stop, self._carry_on):
+                return
+
+    def _done(
+        self, managed: ManagedCluster, stop: Stop, work: Callable[[ManagedCluster, Stop], None]
+    ) -> bool:
+        """Work on one stop; ``False`` where Slurm does not answer, and the next tick tries again.
+
+        Plans go on without it, and so do the other stops where Slurm will not have this one.
+        """
+        try:
+            work(managed, stop)
+        except ClusterUnavailableError as error:
+            _LOGGER.warning("cluster %s: stops wait for the next tick: %s", managed.name, error)
+            return False
+        except ClusterError as error:
+            self._leave(stop, str(error))
+        return True
+
+    def _begin(self, managed: ManagedCluster, stop: Stop) -> None:
+        why = why_not(stop, managed.cluster.standing(stop.key.job_id))
+        if why is not None:
+            self._leave(stop, why)
+            return
+        self._ledger.stops.save(stop)
+        self._signal(managed, stop)
+
+    def _carry_on(self, managed: ManagedCluster, stop: Stop) -> None:
+        standing = managed.cluster.standing(stop.key.job_id)
+        policy = self._policy
+        found = next_step(stop, standing, self._clock.now(), policy.grace_s, policy.signal)
+        match found.step:
+            case Step.SIGNAL:
+                self._signal(managed, stop)
+            case Step.REQUEUE_RUNNING | Step.REQUEUE_ENDED:
+                self._requeue(managed, stop, standing if found.step is Step.REQUEUE_ENDED else None)
+            case Step.DONE:
+                self._save(stop, StopState.REQUEUED)
+            case Step.LEAVE:
+                self._leave(stop, found.why)
+            case Step.WAIT:
+                pass
+
+    def _signal(self, managed: ManagedCluster, stop: Stop) -> None:
+        managed.cluster.signal(stop.key.job_id, self._policy.signal)
+        self._save(replace(stop, at=self._clock.now()), StopState.SIGNALLED)
+        _LOGGER.info(
+            "%s had better go on in a cleaner window: told by %s to write a checkpoint, it is"
+            " requeued in %s", self._named(stop), self._policy.signal,
+            format_duration(self._policy.grace_s),
+        )  # fmt: skip
+
+    def _requeue(self, managed: ManagedCluster, stop: Stop, ended: Standing | None) -> None:
+        self._save(stop, StopState.REQUEUEING)
+        managed.cluster.requeue(stop.key.job_id, ended=ended is not None)
+        if ended is not None:
+            self._keep_end(stop.key, ended)
+        _LOGGER.info(
+            "%s is stopped and requeued, with %s of its work done: it goes on in a cleaner window",
+            self._named(stop), format_duration(stop.done_s),
+        )  # fmt: skip
+
+    def _keep_end(self, key: JobKey, ended: Standing) -> None:
+        """When the run ended by itself: Slurm's record has the moment of its requeue from now on.
+
+        What was metered would look like less than its whole run.
+        """
+        known = self._ledger.jobs.get(key)
+        if known is None:
+            return
+        job = replace(known.job, state="REQUEUED", ended_at=ended.ended_at)
+        self._ledger.jobs.save(replace(known, job=job))
+
+    def _leave(self, stop: Stop, why: str) -> None:
+        self._ledger.stops.save(
+            replace(stop, state=StopState.LEFT, changed_at=self._clock.now(), note=why)
+        )
+        _LOGGER.info("%s is not stopped: %s", self._named(stop), why)
+
+    def _save(self, stop: Stop, state: StopState) -> None:
+        self._ledger.stops.save(replace(stop, state=state, changed_at=self._clock.now()))
+
+    def _named(self, stop: Stop) -> str:
+        known = self._ledger.jobs.get(stop.key)
+        whose = f" of {known.job.user}" if known else ""
+        return f"job {stop.key.job_id}{whose}"
