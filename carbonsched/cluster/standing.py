@@ -16,7 +16,10 @@ _EXIT = re.compile(
 _SUBMITTED = re.compile(r"^ +SubmitTime=(\S+) EligibleTime=", re.MULTILINE)
 _END = re.compile(r"^ +StartTime=\S+ EndTime=(\S+) Deadline=", re.MULTILINE)
 _ENDED = frozenset(
-    ["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"]
+    {
+        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
+        *("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"),
+    }
 )
 
 

@@ -48,6 +48,7 @@ clusters:
   minimum_gain: 5 %
   safety_margin: {slot_s} s
   settle_lag: {settle_lag_s} s
+  checkpoints: {checkpoints}
 quotas: {quotas}
 """
 
@@ -128,7 +129,8 @@ class StackSettings:
     ``record_start`` is the recorded time that the replay begins with. ``intensity_files`` is
     a folder with ``actual.csv`` and ``forecasts.csv`` that take the replay's place. ``quotas`` are
     pairs of a user and a monthly mass as the configuration writes it. ``node_gpus`` are the GPUs
-    that nodes declare, in their order; none where it ends.
+    that nodes declare, in their order; none where it ends. ``checkpoints`` are keys of
+    planning.checkpoints with their values as the configuration writes them.
     """
 
     record_start: str = "2021-08-25T05:00Z"
@@ -144,6 +146,7 @@ class StackSettings:
     operators: tuple[str, ...] = ()
     node_gpus: tuple[int, ...] = ()
     mode: str = "active"
+    checkpoints: tuple[tuple[str, str], ...] = ()
 
     def yaml(
         self,
@@ -177,6 +180,7 @@ class StackSettings:
             slot_s=self.slot_s,
             settle_lag_s=round(2 * self.hour_s),
             quotas=lines or "[]",
+            checkpoints="{" + ", ".join(f"{key}: {one}" for key, one in self.checkpoints) + "}",
         )
 
     def _cluster(self, part: ClusterPart) -> str:
