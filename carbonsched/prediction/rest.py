@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from carbonsched.model.prediction import Prediction, PredictionSource
-from carbonsched.model.stop import Stop
+from carbonsched.model.prediction import Prediction
 
 
-def rest_of(whole: Prediction, before: Stop, cost_s: int) -> Prediction:
-    """What is predicted of a run that goes on after a stop, by what is predicted of such a job.
-
-    Its own epochs tell of this run already.
-    """
-    if whole.source is PredictionSource.EPOCHS:
-        return whole
-    duration_s = before.left_s + cost_s
+def rest_of(whole: Prediction, left_s: int, cost_s: int) -> Prediction:
+    """The prediction of what is left, at the whole's power, and of what the stop costs on top."""
+    duration_s = left_s + cost_s
     share = duration_s / whole.duration_s
     return replace(
         whole,

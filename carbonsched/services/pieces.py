@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
+from carbonsched.model.directives import Directives
 from carbonsched.model.job import Job, JobKey
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.model.spread import Spread
 from carbonsched.model.stop import Stop, StopState
-from carbonsched.planning import DelayPolicy, Pausable, bounds
+from carbonsched.planning import Bounds, DelayPolicy, Pausable, PlanningJob, bounds
+from carbonsched.prediction import rest_of
 from carbonsched.services.learning import Learning
 
 
@@ -82,6 +84,23 @@ class Pieces:
         found = (self._pausable(known, now) for known in open_jobs if self._may_stop(known, now))
         return tuple(one for one in found if one is not None)
 
+    def stopped(self, known: KnownJob, now: int) -> PlanningJob | None:
+        """What is left of a running job, as it would wait if it were stopped now."""
+        job, prediction = known.job, self._ledger.plans.prediction(known.job.key)
+        left = self.left(job, prediction, now)
+        if prediction is None or left is None or known.directives is None:
+            return None
+        stop = self.stop(known, now)
+        return PlanningJob(
+            key=job.key,
+            cpus=job.cpus,
+            bounds=self._bounds(known, stop, now, known.directives),
+            prediction=rest_of(prediction, stop.left_s, self._policy.cost_s),
+            length=_longer(left, self._policy.cost_s),
+            user=job.user,
+            stop_cost_s=self._policy.cost_s,
+        )
+
     def stop(self, known: KnownJob, now: int) -> Stop:
         """The stop of a running job that begins now."""
         job = known.job
@@ -128,10 +147,13 @@ class Pieces:
         """How much longer it may wait if it is stopped now; it waits once the grace is over."""
         if known.directives is None:
             return 0
+        within = self._bounds(known, self.stop(known, now), now, known.directives)
+        return within.latest_at - within.earliest_at if within.deferrable else 0
+
+    def _bounds(self, known: KnownJob, stop: Stop, now: int, asked: Directives) -> Bounds:
         waiting = replace(known.job, state="PENDING", started_at=None)
-        stopped = self._as_bounded(waiting, *self._work(known.job, now))
-        within = bounds(stopped, known.directives, self._delays, now)
-        return within.latest_at - now - self._policy.grace_s if within.deferrable else 0
+        seen = self._as_bounded(waiting, stop.first_submitted_at, stop.done_s)
+        return bounds(seen, asked, self._delays, now, now + self._policy.grace_s)
 
     def _work(self, job: Job, now: int) -> tuple[int, int]:
         """When a running job was first submitted, and how many seconds of its work are done."""

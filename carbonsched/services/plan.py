@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from carbonsched.ledger import Ledger
+from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Reason
 from carbonsched.planning import plan
@@ -80,5 +82,26 @@ class PlanStarts:
                 wanted.append(Wanted(known=known, plan=kept))
         applied = self._moves.apply(managed, wanted, now, only)
         if only is None:
-            self._stops.begin(managed, planned.pauses, open_jobs)
+            self._stops.begin(managed, self._pauses(managed, open_jobs, planned.pauses, now))
         return applied
+
+    def _pauses(
+        self,
+        managed: ManagedCluster,
+        open_jobs: Sequence[KnownJob],
+        keys: Collection[JobKey],
+        now: int,
+    ) -> list[Wanted]:
+        """Of the runs that had better stop, those whose rest would really wait, with its plan.
+
+        A stop whose rest would then start at once would cost work and save nothing.
+        """
+        running = {known.job.key: known for known in open_jobs if known.job.key in keys}
+        if not running:
+            return []
+        found = plan(self._requests.if_stopped(managed, open_jobs, running, now))
+        return [
+            Wanted(known=running[one.key], plan=one)
+            for one in found.plans
+            if one.key in running and one.deferred and one.reason is Reason.CLEANER
+        ]

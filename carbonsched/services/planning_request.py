@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from carbonsched.ledger import Ledger
@@ -101,6 +101,22 @@ class PlanningRequests:
             expected=() if holds else self._expected.of(managed.name, now),
             before=before,
         )
+
+    def if_stopped(
+        self,
+        managed: ManagedCluster,
+        open_jobs: Iterable[KnownJob],
+        stopped: Mapping[JobKey, KnownJob],
+        now: int,
+    ) -> PlanningRequest:
+        """The same, had these running jobs been stopped: what is left of them waits.
+
+        Raises:
+            ClusterError: Slurm does not tell its nodes.
+        """
+        others = [one for one in open_jobs if one.job.key not in stopped]
+        rest = (self._pieces.stopped(one, now) for one in stopped.values())
+        return self.of(managed, others, now, tuple(one for one in rest if one is not None))
 
     def keep(self, managed: ManagedCluster, prices: Prices | None) -> None:
         """What a plan of this cluster found, for the next request to begin with."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import Job
-from carbonsched.model.prediction import Prediction
+from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.ports import Clock
 from carbonsched.prediction import (
     PastRun,
@@ -89,9 +89,9 @@ class PredictJobs:
             from_limits(job.time_limit_s, power),
         )  # fmt: skip
         before = self._ledger.stops.before(job.key)
-        if found is None or before is None:
-            return found
-        return rest_of(found, before, self._stop_cost_s)
+        if found is None or before is None or found.source is PredictionSource.EPOCHS:
+            return found  # its epochs are those of this run
+        return rest_of(found, before.left_s, self._stop_cost_s)
 
     def _as_on(self, managed: ManagedCluster, cluster: str, run: PastRun) -> PastRun:
         """A run of another cluster with the energy that it would have needed on this one.
@@ -142,7 +142,7 @@ class PredictJobs:
     def _past_runs(self, user: str) -> _History:
         since = self._clock.now() - HISTORY_S
         runs: _History = []
-        for past, energy_j in self._ledger.jobs.completed(user, since):
+        for past, done_s, energy_j in self._ledger.jobs.completed(user, since):
             if past.started_at is None or past.ended_at is None:
                 continue
             run = PastRun(
@@ -150,7 +150,7 @@ class PredictJobs:
                 name=past.name,
                 cpus=past.cpus,
                 ended_at=past.ended_at,
-                duration_s=past.ended_at - past.started_at,
+                duration_s=done_s + past.ended_at - past.started_at,
                 energy_j=energy_j,
             )
             runs.append((past.key.cluster, run))

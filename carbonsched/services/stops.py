@@ -8,19 +8,21 @@ that goes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from carbonsched.errors import ClusterError, ClusterUnavailableError
 from carbonsched.ledger import Ledger
-from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import JobKey
+from carbonsched.model.plan import Plan
 from carbonsched.model.stop import Stop, StopState
 from carbonsched.ports import Clock, Standing
 from carbonsched.services.managed import ManagedCluster
+from carbonsched.services.moves import Wanted
 from carbonsched.services.pieces import Pieces, StopPolicy
 from carbonsched.services.stop_steps import Step, next_step, why_not
-from carbonsched.units import format_duration
+from carbonsched.units import format_duration, format_mass
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -37,14 +39,11 @@ class StopRuns:
         self._clock = clock
         self._most = most
 
-    def begin(
-        self, managed: ManagedCluster, keys: Collection[JobKey], open_jobs: Iterable[KnownJob]
-    ) -> None:
-        """Tell these running jobs to write their checkpoints."""
-        asked = [known for known in open_jobs if known.job.key in keys]
-        for known in asked[: self._most]:
-            stop = self._pieces.stop(known, self._clock.now())
-            if not self._done(managed, stop, self._begin):
+    def begin(self, managed: ManagedCluster, wanted: Sequence[Wanted]) -> None:
+        """Tell these running jobs to write their checkpoints; the plans are of what is left."""
+        for one in wanted[: self._most]:
+            stop = self._pieces.stop(one.known, self._clock.now())
+            if not self._done(managed, replace(stop, note=_expected(one.plan)), self._begin):
                 return
 
     def carry_on(self, managed: ManagedCluster) -> None:
@@ -97,8 +96,8 @@ class StopRuns:
         managed.cluster.signal(stop.key.job_id, self._policy.signal)
         self._save(replace(stop, at=self._clock.now()), StopState.SIGNALLED)
         _LOGGER.info(
-            "%s had better go on in a cleaner window: told by %s to write a checkpoint, it is"
-            " requeued in %s", self._named(stop), self._policy.signal,
+            "%s had better go on in a cleaner window, %s: it is told by %s to write a checkpoint,"
+            " and requeued in %s", self._named(stop), stop.note, self._policy.signal,
             format_duration(self._policy.grace_s),
         )  # fmt: skip
 
@@ -136,3 +135,9 @@ class StopRuns:
         known = self._ledger.jobs.get(stop.key)
         whose = f" of {known.job.user}" if known else ""
         return f"job {stop.key.job_id}{whose}"
+
+
+def _expected(plan: Plan) -> str:
+    """What a stop is worth by the plan of what is left, for the log and for people later."""
+    at = datetime.fromtimestamp(plan.start_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"from about {at} on, which is expected to save {format_mass(plan.saved_mg)}"
