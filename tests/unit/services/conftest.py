@@ -15,7 +15,7 @@ from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Qualit
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.model.job import Job, JobKey
 from carbonsched.planning import DelayPolicy, PlanningParameters
-from carbonsched.ports import Node, Pue, Reservation
+from carbonsched.ports import Node, Pue, Reservation, Standing
 from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.audit import Audits
 from carbonsched.services.grid import Grid
@@ -69,6 +69,10 @@ class StandInSlurm:
         self.past: list[Job] = []
         self.reserved: list[Reservation] = []
         self.moves: list[tuple[int, int, str]] = []
+        self.signals: list[tuple[int, str]] = []
+        self.requeues: list[int] = []
+        self.fixed: set[int] = set()  # jobs that may not be requeued
+        self._ended: dict[int, tuple[int, int]] = {}
         self._next = 1
 
     def submit(self, user="ada", directives=None, *, begin=LEASE_S, **fields) -> Job:
@@ -92,9 +96,47 @@ class StandInSlurm:
             self.present[job_id], state="RUNNING", started_at=now, nodes=("n1",)
         )
 
-    def end(self, job_id: int, state="COMPLETED") -> None:
+    def end(self, job_id: int, state="COMPLETED", status=0, by_signal=0) -> None:
         job = self.present.pop(job_id)
         self.past.append(replace(job, state=state, ended_at=self._clock.now()))
+        self._ended[job_id] = status, by_signal
+
+    def standing(self, job_id):
+        if job_id in self.present:
+            job, exits = self.present[job_id], (0, 0)
+        elif job_id in self._ended:
+            job = [one for one in self.past if one.key.job_id == job_id][-1]
+            exits = self._ended[job_id]
+        else:
+            return None
+        return Standing(
+            state=job.state, reason=job.reason, submitted_at=job.key.submitted_at,
+            restarts=job.key.restarts, requeueable=job_id not in self.fixed, ended_at=job.ended_at,
+            exit_status=exits[0], exit_signal=exits[1],
+        )  # fmt: skip
+
+    def signal(self, job_id, name):
+        self.signals.append((job_id, name))
+
+    def requeue(self, job_id, *, ended):
+        """As Slurm does it: the run's record ends now, and the next begins in two minutes."""
+        if job_id in self.fixed:
+            raise ClusterRefusedError(f"job {job_id} was not requeued: disabled")
+        if ended == (job_id in self.present):
+            return  # Slurm says nothing where it leaves a job alone
+        now = self._clock.now()
+        self.requeues.append(job_id)
+        if ended:
+            job = [one for one in self.past if one.key.job_id == job_id][-1]
+            self.past.remove(job)
+        else:
+            job = self.present.pop(job_id)
+        self.past.append(replace(job, state="REQUEUED", ended_at=now))
+        key = replace(job.key, submitted_at=now, restarts=job.key.restarts + 1)
+        self.present[job_id] = replace(
+            job, key=key, state="PENDING", started_at=None, ended_at=None, nodes=(),
+            eligible_at=now + 121,
+        )  # fmt: skip
 
     def jobs(self):
         return list(self.present.values())
