@@ -8,7 +8,6 @@ from carbonsched.cluster.values import instant_at
 from carbonsched.errors import ClusterError
 from carbonsched.ports import Standing
 
-# A line of its own for each, so that nothing is taken from a name or comment beside it.
 _STATE = re.compile(r"^ +JobState=(\S+) Reason=(\S+) Dependency=", re.MULTILINE)
 _EXIT = re.compile(
     r"^ +Requeue=(\d+) Restarts=(\d+) BatchFlag=\d+ Reboot=\d+ ExitCode=(\d+):(\d+)", re.MULTILINE
@@ -26,21 +25,32 @@ _ENDED = frozenset(
 def read_standing(text: str) -> Standing:
     """The job of the answer.
 
+    A name or comment with a newline may hold a line that looks like Slurm's own. It cannot take
+    that one away, so of two nothing is believed: an end decides what is charged.
+
     Raises:
-        ClusterError: it is not what scontrol documents.
+        ClusterError: it is not what scontrol documents, or holds a line twice.
     """
-    state, exits, end = _STATE.search(text), _EXIT.search(text), _END.search(text)
-    submitted = _SUBMITTED.search(text)
-    submitted_at = instant_at(submitted[1]) if submitted else None
-    if state is None or exits is None or end is None or submitted_at is None:
-        raise ClusterError("scontrol show job answered something unexpected")
+    state, reason = _only(_STATE, text)
+    requeue, restarts, status, by_signal = _only(_EXIT, text)
+    (submitted,), (end,) = _only(_SUBMITTED, text), _only(_END, text)
+    submitted_at = instant_at(submitted)
+    if submitted_at is None:
+        raise ClusterError(f"scontrol show job tells a submission at {submitted}")
     return Standing(
-        state=state[1],
-        reason=state[2],
+        state=state,
+        reason=reason,
         submitted_at=submitted_at,
-        restarts=int(exits[2]),
-        requeueable=exits[1] != "0",
-        ended_at=instant_at(end[1]) if state[1] in _ENDED else None,
-        exit_status=int(exits[3]),
-        exit_signal=int(exits[4]),
+        restarts=int(restarts),
+        requeueable=requeue != "0",
+        ended_at=instant_at(end) if state in _ENDED else None,
+        exit_status=int(status),
+        exit_signal=int(by_signal),
     )
+
+
+def _only(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
+    found = list(pattern.finditer(text))
+    if len(found) != 1:
+        raise ClusterError(f"scontrol show job has {len(found)} lines of a kind where one belongs")
+    return found[0].groups()
