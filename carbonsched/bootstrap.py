@@ -125,7 +125,7 @@ def build(config: SiteConfig) -> Application:
         shadow=shadow,
     )  # fmt: skip
     moves = Moves(ledger, config.planning.max_moves)
-    stops = StopRuns(ledger, pieces, stopping, clock, config.planning.max_moves)
+    stops = StopRuns(ledger, pieces, stopping, clock)
     plan = PlanStarts(clusters, ledger, requests, quotas, clock, moves, stops)
     presence = Presence()
     settle = SettleJobs(

@@ -66,6 +66,8 @@ class Pieces:
         before = self.before(job.key)
         if before is None or not job.time_limit_s:
             return self._learning.length(job)
+        if _by_epochs(self._ledger.plans.prediction(before.key)):
+            return Spread.exactly(before.left_s + self._policy.cost_s)
         left = self._learning.left(job, None, now - before.done_s, now)
         return None if left is None else _longer(left, self._policy.cost_s)
 

@@ -24,24 +24,27 @@ from carbonsched.services.pieces import Pieces, StopPolicy
 from carbonsched.services.stop_steps import Step, next_step, why_not
 from carbonsched.units import format_duration, format_mass
 
+MOST = 20
+"""How many runs of a cluster are told to stop in one tick: each takes four calls of Slurm."""
 _LOGGER = logging.getLogger(__name__)
 
 
 class StopRuns:
-    """Carries out the pauses that plans ask for, at most ``most`` new ones in each tick."""
+    """Carries out the pauses that plans ask for, at most :data:`MOST` new ones in each tick."""
 
-    def __init__(
-        self, ledger: Ledger, pieces: Pieces, policy: StopPolicy, clock: Clock, most: int
-    ) -> None:
+    def __init__(self, ledger: Ledger, pieces: Pieces, policy: StopPolicy, clock: Clock) -> None:
         self._ledger = ledger
         self._pieces = pieces
         self._policy = policy
         self._clock = clock
-        self._most = most
 
     def begin(self, managed: ManagedCluster, wanted: Sequence[Wanted]) -> None:
-        """Tell these running jobs to write their checkpoints; the plans are of what is left."""
-        for one in wanted[: self._most]:
+        """Tell these running jobs to write their checkpoints, first those that save most by it.
+
+        The plans are of what is left of them.
+        """
+        by_saving = sorted(wanted, key=lambda one: (-(one.plan.saved_mg or 0), one.plan.key))
+        for one in by_saving[:MOST]:
             stop = self._pieces.stop(one.known, self._clock.now())
             if not self._done(managed, replace(stop, note=_expected(one.plan)), self._begin):
                 return
@@ -49,8 +52,17 @@ class StopRuns:
     def carry_on(self, managed: ManagedCluster) -> None:
         """Take each stop that is under way as far as it can come now."""
         for stop in self._ledger.stops.under_way(managed.name):
+            if self._in_its_grace(stop):
+                continue
             if not self._done(managed, stop, self._carry_on):
                 return
+
+    def _in_its_grace(self, stop: Stop) -> bool:
+        """Whether the last look at the queue has it running, and nothing is due: none is asked."""
+        known = self._ledger.jobs.get(stop.key)
+        running = known is not None and known.job.state == "RUNNING"
+        early = self._clock.now() < stop.at + self._policy.grace_s
+        return running and early and stop.state is StopState.SIGNALLED
 
     def _done(
         self, managed: ManagedCluster, stop: Stop, work: Callable[[ManagedCluster, Stop], None]

@@ -202,7 +202,7 @@ class Site:
             shadow=self.shadow,
         )  # fmt: skip
         moves = Moves(self.ledger, self.most_moves)
-        stops = StopRuns(self.ledger, pieces, self.stopping, self.clock, self.most_moves)
+        stops = StopRuns(self.ledger, pieces, self.stopping, self.clock)
         self.plan = PlanStarts(
             self.clusters, self.ledger, requests, self.quotas, self.clock, moves, stops
         )

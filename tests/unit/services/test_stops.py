@@ -9,12 +9,20 @@ import pytest
 
 from carbonsched.errors import ClusterUnavailableError
 from carbonsched.model.directives import Directives
+from carbonsched.model.energy import EpochRecord, Quality
+from carbonsched.model.spread import Spread
 from carbonsched.model.stop import StopState
+from carbonsched.planning import DelayPolicy
+from carbonsched.services.learning import Learning
+from carbonsched.services.pieces import Pieces
+from carbonsched.services.stops import MOST
+from carbonsched.transport.munge import Caller
 
 START, HOUR = 1_792_998_000, 3600
 GRACE_S, COST_S, LEAST_RUN_S, SLURMS_DELAY_S = 120, 300, 1800, 121
 SPLIT = Directives(checkpoint=True, max_delay_s=12 * HOUR)
 HILL = (400, 400, 400, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100)
+ROOT = Caller(uid=0, gid=0, payload=b"")
 CLEAN_AT = START + 4 * HOUR  # the hill begins when the job has run for an hour
 
 
@@ -116,6 +124,31 @@ def test_it_is_predicted_and_reserved_as_what_is_left_and_the_stop(make_site):
     assert not any(mg for mg, _ in site.ledger.entries.reserved(job.key).values())
     ((reserved_mg, _),) = site.ledger.entries.reserved(known.job.key).values()
     assert reserved_mg == pytest.approx(plan.expected_mg, rel=0.02)
+
+
+def test_what_its_epochs_say_is_left_holds_for_the_next_run(site):
+    job = running(site)
+    epochs = [
+        EpochRecord(
+            cluster="lab", node="n1", job_id=1, restarts=0, uid=1001, epoch=number, epochs=10,
+            started_ms=(START + (number - 1) * 600) * 1000, duration_ms=600_000,
+            energy_millij=1_000_000, relative_sd=None, samples=0, quality=Quality.MODELLED,
+        ).to_wire()
+        for number in range(1, 7)
+    ]  # fmt: skip
+    site.take.take(ROOT, [], epochs)
+    for after_s in (0, GRACE_S, 60):
+        tick(site, after_s)
+    (known,) = site.ledger.jobs.open("lab")
+    left_s = 4 * 600
+    assert site.ledger.stops.of(job.key).left_s == left_s
+    pieces = Pieces(
+        site.ledger, Learning(site.clusters, site.ledger), DelayPolicy(
+            default_max_delay_s=0, max_delay_s=7 * 86_400
+        ), site.stopping,
+    )  # fmt: skip
+    assert pieces.length(known.job, site.clock.at) == Spread.exactly(left_s + COST_S)
+    assert site.ledger.plans.prediction(known.job.key).duration_s == left_s + COST_S
 
 
 def test_a_budget_that_has_let_a_job_in_does_not_hold_what_is_left_of_it(make_site):
@@ -249,6 +282,36 @@ def test_a_stop_after_which_the_rest_would_start_at_once_is_none(site):
         tick(site)
     assert stop(site, job) is None
     assert site.slurm.signals == []
+
+
+def test_only_so_many_are_told_in_one_tick_and_those_first_that_save_most(site):
+    site.slurm.cpus = 64
+    site.forecast(*[100] * 20)
+    jobs = [
+        site.slurm.submit(directives=SPLIT, begin=0, cpus=cpus, time_limit_s=6 * HOUR)
+        for cpus in (*[1] * MOST, 8, 4)
+    ]
+    site.round()
+    for job in jobs:
+        site.slurm.begin(job.key.job_id)
+    site.clock.at = START + HOUR
+    site.forecast(*HILL)
+    site.round()
+    told = [job_id for job_id, _ in site.slurm.signals]
+    assert told[:2] == [MOST + 1, MOST + 2]
+    assert len(told) == MOST
+    tick(site)
+    assert len(site.slurm.signals) == len(jobs)
+
+
+def test_slurm_is_not_asked_about_jobs_in_their_grace(site, signalled):
+    asked = []
+    standing = site.slurm.standing
+    site.slurm.standing = lambda job_id: asked.append(job_id) or standing(job_id)
+    tick(site)
+    assert asked == []
+    tick(site, GRACE_S)
+    assert asked == [1]
 
 
 def test_a_job_that_cannot_be_requeued_gets_no_signal(site, caplog):
