@@ -53,7 +53,8 @@ def cluster(lab_folder, programs):
         ("least_run", f"{LEAST_RUN_S} s"),
     )
     with Lab.started(replace(config, slurm_conf=(short,))) as lab:
-        yield Trial(lab, programs, Grid(lab_folder / "split-grid"), checkpoints=checkpoints)
+        grid = Grid(lab_folder / "split-grid")
+        yield Trial(lab, programs, grid, checkpoints=checkpoints, hour_s=1.0)  # settles soon
 
 
 def submit(trial, name, *options, answer="on"):
