@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from carbonsched.errors import ClusterError, ClusterUnavailableError
+from carbonsched.errors import ClusterError, ClusterRefusedError, ClusterUnavailableError
 from carbonsched.ledger import Ledger
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Plan
@@ -21,7 +21,7 @@ from carbonsched.ports import Clock, Standing
 from carbonsched.services.managed import ManagedCluster
 from carbonsched.services.moves import Wanted
 from carbonsched.services.pieces import Pieces, StopPolicy
-from carbonsched.services.stop_steps import Step, next_step, why_not
+from carbonsched.services.stop_steps import OVERDUE_S, Step, next_step, why_not
 from carbonsched.units import format_duration, format_mass
 
 MOST = 20
@@ -69,7 +69,8 @@ class StopRuns:
     ) -> bool:
         """Work on one stop; ``False`` where Slurm does not answer, and the next tick tries again.
 
-        Plans go on without it, and so do the other stops where Slurm will not have this one.
+        Plans go on without it, and so do the other stops where Slurm will not have this one. An
+        answer that cannot be read may be read the next time, when the job has had its signal.
         """
         try:
             work(managed, stop)
@@ -77,7 +78,12 @@ class StopRuns:
             _LOGGER.warning("cluster %s: stops wait for the next tick: %s", managed.name, error)
             return False
         except ClusterError as error:
-            self._leave(stop, str(error))
+            told = self._ledger.stops.of(stop.key) is not None
+            late = self._clock.now() > stop.at + self._policy.grace_s + OVERDUE_S
+            if told and not late and not isinstance(error, ClusterRefusedError):
+                _LOGGER.warning("%s is looked at again: %s", self._named(stop), error)
+            else:
+                self._leave(stop, str(error))
         return True
 
     def _begin(self, managed: ManagedCluster, stop: Stop) -> None:

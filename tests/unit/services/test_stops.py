@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from carbonsched.errors import ClusterUnavailableError
+from carbonsched.errors import ClusterError, ClusterUnavailableError
 from carbonsched.model.directives import Directives
 from carbonsched.model.energy import EpochRecord, Quality
 from carbonsched.model.spread import Spread
@@ -371,6 +371,37 @@ def test_while_slurm_does_not_answer_nothing_is_lost_and_plans_go_on(site, signa
     site.slurm.standing = answer
     tick(site)
     assert site.slurm.requeues == [1]
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_again_but_not_for_ever(site, signalled):
+    answer = site.slurm.standing
+
+    def garbled(_job_id):
+        raise ClusterError("scontrol show job has 2 lines of a kind where one belongs")
+
+    site.slurm.standing = garbled
+    tick(site, GRACE_S)
+    site.slurm.standing = answer
+    tick(site)
+    assert site.slurm.requeues == [1]
+    site.slurm.standing = garbled
+    tick(site)
+    assert stop(site, signalled) is StopState.REQUEUEING
+    tick(site, 700)
+    assert stop(site, signalled) is StopState.LEFT
+
+
+def test_a_job_of_which_nothing_can_be_read_gets_no_signal(site):
+    job = running(site)
+
+    def garbled(_job_id):
+        raise ClusterError("scontrol show job has 2 lines of a kind where one belongs")
+
+    site.slurm.standing = garbled
+    for _ in range(2):
+        tick(site)
+    assert site.slurm.signals == []
+    assert stop(site, job) is StopState.LEFT
 
 
 def test_a_job_that_ran_on_for_long_after_its_checkpoint_is_let_be(site, signalled):
