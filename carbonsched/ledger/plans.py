@@ -92,11 +92,16 @@ class PlanTable:
         return self._plan(key, "NOT shadow ORDER BY id")
 
     def deferral(self, key: JobKey, *, shadow: bool = False) -> Plan | None:
-        """The latest plan that made a job wait for a cleaner hour, of real or ``shadow`` plans."""
+        """The latest plan that made a job wait, of real or ``shadow`` plans.
+
+        For a cleaner hour, or for its turn where there is no room; a quota's hold is none.
+        """
         return self._plan(
             key,
-            "reason = :reason AND start_at > baseline_at AND shadow = :shadow ORDER BY id DESC",
-            reason=Reason.CLEANER,
+            "reason IN (:cleaner, :no_room) AND start_at > baseline_at AND shadow = :shadow"
+            " ORDER BY id DESC",
+            cleaner=Reason.CLEANER,
+            no_room=Reason.NO_ROOM,
             shadow=shadow,
         )
 

@@ -25,12 +25,13 @@ of them spurn are lost: a little cheaper, whoever comes first takes them while t
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A start, where, and why."""
+    """A start, where, and why; ``queue_at`` is when its own cluster's queue would let it in."""
 
     start_at: int
     reason: Reason
     why: str = ""
     place: Place | None = None
+    queue_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,11 @@ class Chooser:
         self._costs = costs
         self._rooms = rooms
 
-    def choose(self, job: PlanningJob, last_at: int) -> Choice:
+    def choose(self, job: PlanningJob, last_at: int) -> Choice | None:
         """The start that costs least where there is room, up to ``last_at``; counts it.
 
-        The one that the queue would give it, where no other saves enough.
+        The one that the queue would give it, where no other saves enough; ``None`` where there is
+        no room up to then.
         """
         floor_at, places = job.floor_at(self._now), job.places
         own = places[0]
@@ -126,22 +128,29 @@ class Chooser:
         queued = int(fitting[0].argmax()) if fitting[0].any() else None
         best = self._best(starts, fitting, queued, needed_mg)
         if best is None:
-            _, place = self._rooms.queue(places, floor_at)
-            why = "the cluster is full in every cleaner window"
-            return Choice(floor_at, Reason.NO_ROOM, why, place)
-        found = self._piece(job, starts[0], best, needed_mg)
-        found = found or self._standing(job, starts[0], fitting[0], best, needed_mg)
-        queue = None if queued is None else (own, int(starts[0].at[queued]))
-        return found or self._taken(best, queue)
+            return None
+        queue_at = None if queued is None else int(starts[0].at[queued])
+        piece = self._piece(job, starts[0], best, needed_mg)
+        return piece or self._taken(job, starts[0], fitting[0], best, needed_mg, queue_at)
 
-    def _taken(self, best: _Best, queue: tuple[Place, int] | None) -> Choice:
-        """``queue`` is where and when its own cluster's queue would let it in."""
-        place, start_at, _ = best
+    def _taken(
+        self,
+        job: PlanningJob,
+        own: _Starts,
+        fitting: Flags,
+        best: _Best,
+        needed_mg: float,
+        queue_at: int | None,
+    ) -> Choice:
+        """The start it was deferred to if that stands, else the best; counts it."""
+        standing_at = self._standing(job, own, fitting, best, needed_mg)
+        place, start_at = (own.place, standing_at) if standing_at is not None else best[:2]
         self._rooms.take(place, start_at)
-        if (place, start_at) == queue:
+        if standing_at is None and (place, start_at) == (own.place, queue_at):
             why = "every cleaner window is full or worth more to other jobs"
             return Choice(start_at, Reason.NO_ROOM, why, place)
-        return Choice(start_at, Reason.CLEANER, "", place)
+        why = "" if standing_at is None else "as planned before"
+        return Choice(start_at, Reason.CLEANER, why, place, queue_at)
 
     def _covers(self, place: Place, start_at: int) -> bool:
         return self._ahead[place.cluster].signal.covers(start_at, place.length)
@@ -220,7 +229,7 @@ class Chooser:
         fitting: Flags,
         best: _Best,
         needed_mg: float,
-    ) -> Choice | None:
+    ) -> int | None:
         """The start it was deferred to, if it can still be kept and is hardly worse."""
         if job.planned_start_at is None:
             return None
@@ -229,9 +238,7 @@ class Chooser:
             return None
         if not fitting[index] or own.cost_mg[index] - best[2] >= needed_mg:
             return None
-        start_at = int(own.at[index])
-        self._rooms.take(own.place, start_at)
-        return Choice(start_at, Reason.CLEANER, "as planned before", own.place)
+        return int(own.at[index])
 
     def _too_little(self, job: PlanningJob, could_wait: bool, last_at: int) -> Choice:
         if could_wait:

@@ -21,7 +21,7 @@ from carbonsched.planning.choosing import Choice, Chooser, Costs, slots_ahead
 from carbonsched.planning.lengths import lengths_of
 from carbonsched.planning.market import Bid, Market
 from carbonsched.planning.pausing import pieces, worth_it
-from carbonsched.planning.pressing import Pressing, spare_of_s, urgency
+from carbonsched.planning.pressing import FULL, PRESSED, Pressing, spare_of_s, urgency
 from carbonsched.planning.request import (
     ClusterState,
     Pausable,
@@ -37,6 +37,7 @@ _TIGHT_S = 2 * 3600
 """A job with less time than this takes room before larger ones do."""
 _CAREFUL = 0.8
 _TYPICAL = 0.6
+_QUEUED = "it waits in the queue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +94,20 @@ class _Planner:
         for job in sorted(self._jobs, key=urgency):
             if job.key in choices:
                 self._count(job, choices[job.key], rooms)
-        for job in pressed:
-            choices[job.key] = self._pressing.hurry(job, rooms)
-        weighed = [job for job in open_jobs if job.key not in choices]
+        waiting = [job for job in open_jobs if job.key not in choices]
+        order = self._pressing.order(waiting, pressed, rooms)
+        for job in order.urgent:
+            choices[job.key] = self._pressing.hurry(job, rooms, PRESSED)
+        last = {job.key for job in order.late}
+        weighed = [job for job in waiting if job.key not in choices and job.key not in last]
         parameters = self._request.parameters
         costs = Costs(self._ahead, weighed, slots_ahead(self._now, parameters))
         chooser = Chooser(self._now, parameters, self._ahead, costs, rooms)
         for job in self._in_turn(weighed):
-            choices[job.key] = chooser.choose(job, self._pressing.last_at(job))
+            chosen = chooser.choose(job, self._pressing.last_at(job))
+            choices[job.key] = chosen or self._pressing.hurry(job, rooms, FULL)
+        for job in order.late:
+            choices[job.key] = self._pressing.hurry(job, rooms, FULL)
         plans = tuple(self._telling.plan(job, choices[job.key]) for job in self._jobs)
         pauses = tuple(
             one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one)
@@ -130,8 +137,8 @@ class _Planner:
         unforeseen = self._unforeseen(job)
         if unforeseen is not None:
             return Choice(floor_at, *unforeseen)
-        if job.released:
-            return Choice(floor_at, Reason.NO_ROOM, "it waits in the queue")
+        if job.released and not job.elsewhere:
+            return Choice(floor_at, Reason.NO_ROOM, _QUEUED)
         return None
 
     def _unforeseen(self, job: PlanningJob) -> tuple[Reason, str] | None:
@@ -145,14 +152,18 @@ class _Planner:
             return Reason.NOT_DEFERRABLE, "nothing tells how long it will run"
         return None
 
-    def _pressed(
-        self, jobs: list[PlanningJob], choices: Mapping[JobKey, Choice]
-    ) -> list[PlanningJob]:
+    def _pressed(self, jobs: list[PlanningJob], choices: dict[JobKey, Choice]) -> list[PlanningJob]:
+        """The jobs that can wait no longer; those in a queue are given theirs in ``choices``."""
         rooms = self._rooms(_CAREFUL)
         for job in self._jobs:
             if job.key in choices:
                 self._count(job, choices[job.key], rooms)
-        return self._pressing.pressed(jobs, rooms, crowded=self._crowded())
+        for job in sorted(jobs, key=urgency):
+            if job.released:
+                place = self._pressing.queue_for(job, rooms)
+                choices[job.key] = Choice(job.floor_at(self._now), Reason.NO_ROOM, _QUEUED, place)
+        waiting = [job for job in jobs if job.key not in choices]
+        return self._pressing.pressed(waiting, rooms, crowded=self._crowded())
 
     def _crowded(self) -> bool:
         """Whether what waits does not all fit beside what runs."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping, Sequence
 
 from carbonsched.model.job import JobKey
@@ -10,6 +9,7 @@ from carbonsched.model.plan import Reason
 from carbonsched.planning.choosing import Choice
 from carbonsched.planning.request import ClusterState, Place, PlanningJob
 from carbonsched.planning.rooms import Rooms
+from carbonsched.planning.triage import Order, fewest_late
 
 _SPARE_S = 5400
 _SPARE_WIDE = 2.0
@@ -24,8 +24,8 @@ _LEAD_WIDE_S = 6 * 3600
 which has to be drained for it."""
 _SOON_S = 1800
 """On a full cluster a job with less time than this goes to the queue, while it is in turn."""
-_PACKING = 0.85
-"""The share of the CPUs that a full cluster uses: jobs do not fill it to the brim."""
+PRESSED = "the queue may not have its CPUs before its latest start otherwise"
+FULL = "the cluster is full in every cleaner window"
 
 
 class Pressing:
@@ -52,47 +52,55 @@ class Pressing:
     def pressed(
         self, jobs: Sequence[PlanningJob], rooms: Rooms, *, crowded: bool
     ) -> list[PlanningJob]:
-        """Those that may be late unless they take what they can get, in the order of hurry.
+        """Those that may be late unless they take what they can get, by their latest starts.
 
-        If everything went into the queue now, in order of latest starts, and ran long. On a
-        ``crowded`` cluster not all that waits fits beside what runs.
+        If everything went into the queue now, in that order, and ran long. On a ``crowded``
+        cluster not all that waits fits beside what runs.
         """
         pressed = []
         for job in sorted(jobs, key=urgency):
             at, _ = rooms.queue(job.places, job.floor_at(self._now))
-            last_at = self.last_at(job)
-            soon = crowded and last_at - job.floor_at(self._now) < _SOON_S
-            if at is None or soon or at + _DOUBT * (at - self._now) > last_at:
+            soon = crowded and self.last_at(job) - job.floor_at(self._now) < _SOON_S
+            if at is None or soon or self._tight(job, at):
                 pressed.append(job)
-        return self._fewest_late(pressed)
+        return pressed
 
-    def _fewest_late(self, pressed: list[PlanningJob]) -> list[PlanningJob]:
-        """In order of latest starts; last those that had better be late, as not all can be in time.
+    def order(
+        self, jobs: Sequence[PlanningJob], pressed: Sequence[PlanningJob], rooms: Rooms
+    ) -> Order:
+        """In which order jobs are to take room, of which these are ``pressed``.
 
-        Of one machine that does all work at the rate of all clusters, the rule of Moore (1968):
-        where a job would be late, the largest so far is put off.
+        Those, where all can be in time; else so that few are late.
         """
-        cpus = _PACKING * max(1, sum(cluster.cpus for cluster in self._clusters.values()))
-        kept: list[tuple[float, int]] = []
-        at = float(self._now)
-        late: set[int] = set()
-        for number, job in enumerate(pressed):
-            if at > job.bounds.latest_at and kept and -kept[0][0] > _work(job) / cpus:
-                longest_s, other = heapq.heappop(kept)
-                at += longest_s
-                late.add(other)
-            heapq.heappush(kept, (-_work(job) / cpus, number))
-            at += _work(job) / cpus
-        on_time = [job for number, job in enumerate(pressed) if number not in late]
-        return on_time + [job for number, job in enumerate(pressed) if number in late]
+        if not pressed:
+            return Order((), ())
+        cpus = sum(cluster.cpus for cluster in self._clusters.values())
+        by_latest = sorted(jobs, key=urgency)
+        found = fewest_late(by_latest, rooms, self._now, cpus, self._tight)
+        return found or Order(tuple(pressed), ())
 
-    def hurry(self, job: PlanningJob, rooms: Rooms) -> Choice:
+    def _tight(self, job: PlanningJob, at: int) -> bool:
+        return at + _DOUBT * (at - self._now) > self.last_at(job)
+
+    def queue_for(self, job: PlanningJob, rooms: Rooms) -> Place:
+        """On which cluster a job in a queue waits: another than now if it would be late on its own.
+
+        Counts it there.
+        """
+        own, floor_at = job.places[:1], job.floor_at(self._now)
+        at = rooms.first_at(own[0], floor_at)
+        if at is not None and at + _DOUBT * (at - self._now) <= job.bounds.latest_at:
+            rooms.take(own[0], at)
+            return own[0]
+        _, place = rooms.queue(job.places, floor_at)
+        return place
+
+    def hurry(self, job: PlanningJob, rooms: Rooms, why: str) -> Choice:
         """Where it is let in first, whatever it emits.
 
         It goes to a queue when that is near: until then it may go elsewhere, and no other job that
         is due before it has to queue behind it.
         """
-        why = "the queue may not have its CPUs before its latest start otherwise"
         floor_at = job.floor_at(self._now)
         at, place = rooms.queue(job.places, floor_at)
         lead_s = _LEAD_S + int(_LEAD_WIDE_S * self._width(place))
@@ -113,9 +121,3 @@ def spare_of_s(slack_s: int) -> int:
 def urgency(job: PlanningJob) -> tuple[int, JobKey]:
     """The order of latest starts."""
     return job.bounds.latest_at, job.key
-
-
-def _work(job: PlanningJob) -> float:
-    """CPU-seconds, by its mean length."""
-    place = job.places[0]
-    return place.cpus * place.length.mean_s

@@ -48,17 +48,27 @@ class Rooms:
 
         ``None``, and the first of its places, where it fits nowhere in the time looked at.
         """
+        at, place = self.first(places, from_at)
+        if at is not None:
+            self.take(place, at)
+        return at, place
+
+    def first(self, places: Sequence[Place], from_at: int) -> tuple[int | None, Place]:
+        """Where and when a job would have room first; as :meth:`queue`."""
         found: list[tuple[int, int, Place]] = []
         for order, place in enumerate(places):
-            length_s = self.length_s(place.length)
-            at = self._rooms[place.cluster].first_fit(from_at, length_s, math.ceil(place.cpus))
+            at = self.first_at(place, from_at)
             if at is not None:
                 found.append((at, order, place))
         if not found:
             return None, places[0]
         at, _, place = min(found, key=lambda one: one[:2])
-        self.take(place, at)
         return at, place
+
+    def first_at(self, place: Place, from_at: int) -> int | None:
+        """When there is room for a job first; ``None`` where it never is in the time looked at."""
+        length_s = self.length_s(place.length)
+        return self._rooms[place.cluster].first_fit(from_at, length_s, math.ceil(place.cpus))
 
     def take(self, place: Place, start_at: int) -> None:
         """Count a job where it runs."""

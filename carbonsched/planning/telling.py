@@ -35,6 +35,7 @@ class Telling:
         cluster = self._clusters[place.cluster if place else job.key.cluster]
         expected_mg = self._mass(place, choice.start_at)
         baseline_mg = self._mass(own, floor_at)
+        queue_at = choice.queue_at if choice.queue_at and choice.queue_at > floor_at else None
         why = choice.why
         if cluster.ranking is not None and choice.place is not None:
             info = cluster.ranking.info
@@ -54,7 +55,8 @@ class Telling:
                 floor_s=floor_at - self._now,
                 why=why,
                 expected_mg=expected_mg,
-                baseline_mg=baseline_mg,
+                baseline_mg=baseline_mg if queue_at is None else self._mass(own, queue_at),
+                queue_s=0 if queue_at is None else queue_at - self._now,
             ),
             expected_mg=expected_mg,
             baseline_mg=baseline_mg,

@@ -137,8 +137,8 @@ class CarbonPolicy:
         )
 
     def _elsewhere(self, one: Waiting, length: Spread) -> tuple[Place, ...]:
-        """Until it is in a queue a job may go to any cluster that is wide enough."""
-        if one.queued or one.done_s:
+        """Until it has begun a job may go to any cluster that is wide enough."""
+        if one.done_s:
             return ()
         job = one.job
         return tuple(

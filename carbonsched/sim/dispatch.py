@@ -44,6 +44,10 @@ class Dispatcher:
         """A job may run from now on; ``order`` breaks ties between equal times."""
         insort(self._queue, _Queued(job.submit_at, order, job))
 
+    def withdraw(self, job_id: str) -> None:
+        """A job that waits for nodes is to run elsewhere, or later."""
+        self._queue = [one for one in self._queue if one.job.job_id != job_id]
+
     def finish(self, job_id: str) -> None:
         """A job has ended; its nodes are free."""
         job, requested_end_at = self.running.pop(job_id)

@@ -66,7 +66,7 @@ class Policy(Protocol):
     def decide(
         self, now: int, waiting: tuple[Waiting, ...], running: tuple[Running, ...]
     ) -> Decision:
-        """What is to be done now; a job in the queue stays there."""
+        """What is to be done now; a job in the queue stays in one, if not on the same cluster."""
         ...
 
     def ended(self, run: Run) -> None:
@@ -162,8 +162,11 @@ class Simulation:
         for job_id in decision.pauses:
             self._pause(now, job_id)
         for one in waiting:
-            if not one.queued:
-                self._move(now, one, decision.starts[one.job.job_id])
+            start = decision.starts[one.job.job_id]
+            if one.queued:
+                self._requeue(one, start.cluster or one.cluster)
+            else:
+                self._move(now, one, start)
 
     def _move(self, now: int, one: Waiting, start: Start) -> None:
         start_at, cluster = max(now, start.at), start.cluster or one.cluster
@@ -178,6 +181,16 @@ class Simulation:
         else:
             index = self._order[job.job_id]
             heapq.heappush(self._events, (start_at, _Event.RELEASE, index, job))
+
+    def _requeue(self, one: Waiting, cluster: SimCluster) -> None:
+        """From the queue of its cluster to that of another."""
+        if cluster == one.cluster:
+            return
+        job = one.job
+        self._waiting[job.job_id] = replace(one, cluster=cluster)
+        self._dispatchers[one.cluster.name].withdraw(job.job_id)
+        self._dispatchers[cluster.name].enqueue(job, self._order[job.job_id])
+        self.calls += 1
 
     def _pause(self, now: int, job_id: str) -> None:
         """Take a running job off its nodes: it waits again, with a checkpoint's work on top."""
@@ -198,9 +211,10 @@ class Simulation:
         every_s = self._policy.replan_s
         if every_s is None:
             return
-        deferred = any(not one.queued for one in self._waiting.values())
+        several = len(self._dispatchers) > 1
+        movable = any(several or not one.queued for one in self._waiting.values())
         pausable = any(one.run.job.checkpointable for one in self._running.values())
-        if deferred or pausable:
+        if movable or pausable:
             self._plan_at((now // every_s + 1) * every_s)
 
     def _plan_at(self, at: int) -> None:

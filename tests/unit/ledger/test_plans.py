@@ -46,6 +46,14 @@ def test_a_shadow_is_no_deferral_and_no_baseline(plans):
     assert plans.first_plan(KEY) is None
 
 
+def test_waiting_for_ones_turn_is_a_deferral_and_a_quotas_hold_is_none(plans):
+    turn = replace(PLAN, reason=Reason.NO_ROOM)
+    plans.add_plan(turn)
+    assert plans.deferral(KEY) == turn
+    plans.add_plan(replace(PLAN, reason=Reason.QUOTA, start_at=8000))
+    assert plans.deferral(KEY) == turn
+
+
 def test_the_last_plan_of_a_task_is_its_own_or_its_arrays_until_it_started(plans):
     task = replace(JOB, key=replace(KEY, job_id=13), array_job_id=12, array_task="1")
     assert plans.last_of(task) is None

@@ -28,5 +28,13 @@ def test_a_rise_is_called_one_and_nothing_is_divided_by_zero():
     assert none == "starts in 1 min: 0 mg instead of 0 mg if started now; held"
 
 
+def test_a_job_whose_queue_is_long_is_compared_with_its_turn():
+    words = sentence(wait_s=7200, floor_s=0, why="", expected_mg=300, baseline_mg=400, queue_s=3600)
+    assert words == (
+        "starts in 2 h: 300 mg instead of 400 mg"
+        " if started in 1 h, when its queue would have room (25 % less)"
+    )
+
+
 def test_nothing_is_said_of_what_is_not_known():
     assert sentence(wait_s=0, floor_s=0, why="", expected_mg=None, baseline_mg=None) == "starts now"

@@ -63,27 +63,31 @@ def test_a_policy_sends_a_job_to_the_other_cluster(job, place):
     assert {run.cluster.name for run in stayed} == {"north", "south"}
 
 
-def test_a_deferred_job_may_still_change_its_cluster_and_a_queued_one_may_not(job, place):
-    """North is full for five hours: what is in its queue stays there, whatever is decided."""
+def test_a_job_may_change_its_cluster_until_it_starts_deferred_or_queued(job, place):
+    """North is full for five hours."""
     wide = job("wide", nodes=4, runtime_s=5 * HOUR)
     small = place([wide, job("a", 60)], GRAMS, TWO)
     north, south = small.clusters
 
-    def first_queued(now, one):
-        return Start(at=now, cluster=south if one.queued else north)
+    def changed(now, one):
+        return one.job.job_id == "a" and now >= one.job.submit_at + HOUR
 
-    def first_deferred(now, one):
-        changed = now >= one.job.submit_at + HOUR and one.job.job_id == "a"
-        return Start(at=now if changed else one.job.submit_at + 3 * HOUR * (one.job.job_id == "a"),
-                     cluster=south if changed else north)  # fmt: skip
+    def from_the_queue(now, one):
+        return Start(at=now, cluster=south if changed(now, one) else north)
 
-    runs = by_job(Simulation(small, Scripted(first_queued)).run())
-    assert (runs["a"][0].cluster, spans(runs["a"])) == (north, [(5 * HOUR - 60, 6 * HOUR - 60)])
-    policy = Scripted(first_deferred)
-    runs = by_job(Simulation(small, policy).run())
-    assert runs["a"][0].cluster == south
-    assert HOUR <= spans(runs["a"])[0][0] < HOUR + 600
-    assert {one[2] for one in policy.seen if one[1] == "a"} >= {"north"}
+    def deferred(now, one):
+        later_s = 3 * HOUR if one.job.job_id == "a" and not changed(now, one) else 0
+        return Start(at=now + later_s, cluster=south if changed(now, one) else north)
+
+    for starts, queued in ((from_the_queue, True), (deferred, False)):
+        policy = Scripted(starts)
+        simulation = Simulation(small, policy)
+        runs = by_job(simulation.run())
+        assert fault([run for parts in runs.values() for run in parts], small) is None
+        assert runs["a"][0].cluster == south
+        assert HOUR <= spans(runs["a"])[0][0] < HOUR + 600
+        assert ("a", "north", queued) in {one[1:] for one in policy.seen}
+        assert simulation.calls > 0
 
 
 def test_a_job_that_is_paused_twice_pays_for_each_checkpoint(job, place):

@@ -1,0 +1,93 @@
+"""When not all jobs can be in time: in which order the fewest are late."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+from carbonsched.planning.request import PlanningJob
+from carbonsched.planning.rooms import Rooms
+
+_PACKING = 0.85
+"""The share of the CPUs that a full cluster uses: jobs do not fill it to the brim."""
+
+
+Tight = Callable[[PlanningJob, int], bool]
+"""Whether a job that gets its room then may be late if things take longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Jobs in the order in which they are to take room.
+
+    First ``urgent`` ones, up to the last that may be late if things take longer, then those that
+    have time, which are in neither; at last those that are ``late`` even so.
+    """
+
+    urgent: tuple[PlanningJob, ...]
+    late: tuple[PlanningJob, ...]
+
+
+def fewest_late(
+    by_latest: Sequence[PlanningJob], rooms: Rooms, now: int, cpus: int, tight: Tight
+) -> Order | None:
+    """The best of some orders for these jobs, given in that of their latest starts.
+
+    Each takes the first room in turn. ``None`` where nobody is late in that order; else what it
+    has is compared with the rule of Moore (1968) for one machine of all ``cpus``, with the least
+    work first, and with the widest first. ``rooms`` stay as they are.
+    """
+    best = _tried(by_latest, rooms, now, tight)
+    if not best.late:
+        return None
+    work = {job.key: _work(job) for job in by_latest}
+    others = (
+        _moore(by_latest, now, _PACKING * max(1, cpus)),
+        sorted(by_latest, key=lambda job: work[job.key]),
+        sorted(by_latest, key=lambda job: -job.cpus),
+    )
+    for jobs in others:
+        found = _tried(jobs, rooms, now, tight)
+        if len(found.late) < len(best.late):
+            best = found
+    return best
+
+
+def _tried(jobs: Sequence[PlanningJob], rooms: Rooms, now: int, tight: Tight) -> Order:
+    room = deepcopy(rooms)
+    on_time, late, urgent = [], [], 0
+    for job in jobs:
+        at, place = room.first(job.places, job.floor_at(now))
+        if at is None or at > job.bounds.latest_at:
+            late.append(job)  # and takes no room from others
+            continue
+        room.take(place, at)
+        on_time.append(job)
+        if tight(job, at):
+            urgent = len(on_time)
+    return Order(tuple(on_time[:urgent]), tuple(late))
+
+
+def _moore(by_latest: Sequence[PlanningJob], now: int, cpus: float) -> list[PlanningJob]:
+    """Last those that had better be late: where one would be, the largest so far is put off."""
+    kept: list[tuple[float, int]] = []
+    at = float(now)
+    late: set[int] = set()
+    for number, job in enumerate(by_latest):
+        lasts_s = _work(job) / cpus
+        if at > job.bounds.latest_at and kept and -kept[0][0] > lasts_s:
+            longest_s, other = heapq.heappop(kept)
+            at += longest_s
+            late.add(other)
+        heapq.heappush(kept, (-lasts_s, number))
+        at += lasts_s
+    on_time = [job for number, job in enumerate(by_latest) if number not in late]
+    return on_time + [job for number, job in enumerate(by_latest) if number in late]
+
+
+def _work(job: PlanningJob) -> float:
+    """CPU-seconds, by its mean length."""
+    place = job.places[0]
+    return place.cpus * place.length.mean_s
