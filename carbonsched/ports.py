@@ -59,6 +59,20 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A partition as Slurm describes it; its nodes are those that name it.
+
+    ``max_time_s`` and ``max_nodes`` are ``None`` where there is no such bound on a job.
+    """
+
+    name: str
+    state: str
+    max_time_s: int | None = None
+    max_nodes: int | None = None
+    min_nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
     """Nodes that are kept for somebody or something in ``[start_at, end_at)``.
 
@@ -122,6 +136,10 @@ class Cluster(Protocol):
 
     def nodes(self) -> Sequence[Node]:
         """The nodes and whether they can take work."""
+        ...
+
+    def partitions(self) -> Sequence[Partition]:
+        """The partitions, those that are down or hidden too."""
         ...
 
     def reservations(self) -> Sequence[Reservation]:

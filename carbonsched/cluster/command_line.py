@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from carbonsched.cluster import history, node_list, queue_json, queue_text, reservations
+from carbonsched.cluster import history, node_list, partitions, queue_json, queue_text, reservations
 from carbonsched.cluster.commands import Answer, SlurmCommands, first_line
 from carbonsched.cluster.delimited import new_delimiter
 from carbonsched.cluster.rate import TokenBucket
 from carbonsched.cluster.standing import read_standing
 from carbonsched.errors import ClusterError, ClusterRefusedError
 from carbonsched.model.job import Job
-from carbonsched.ports import Node, Reservation, Standing
+from carbonsched.ports import Node, Partition, Reservation, Standing
 
 MAX_NOTE = 1024
 _IDS_A_CALL = 1000
@@ -113,6 +113,16 @@ class CommandLineCluster:
         answer = self._ask_controller("sinfo", "-h", "-N", "-a", "-o", node_list.FORMAT)
         _check("sinfo", answer)
         return node_list.read_nodes(answer.output)
+
+    def partitions(self) -> Sequence[Partition]:
+        """The partitions, those that are down or hidden too.
+
+        Raises:
+            ClusterError: scontrol failed.
+        """
+        answer = self._ask_controller("scontrol", "-a", "show", "partition", "-o")
+        _check("scontrol", answer)
+        return partitions.read_partitions(answer.output)
 
     def reservations(self) -> Sequence[Reservation]:
         """Reservations of nodes, maintenance among them, that are or will be.

@@ -130,15 +130,27 @@ class JobTable:
         Beside each, the seconds of its work that its job had done in runs before, which we stopped;
         the energy is not told then, for it is that of the last piece.
         """
+        return self._completed("user = :user", since_at, 500, user=user)
+
+    def completed_on(
+        self, cluster: str, since_at: int, most: int
+    ) -> list[tuple[Job, int, int | None]]:
+        """The same of everybody's runs on one cluster: the newest ``most``."""
+        return self._completed("jobs.cluster = :cluster", since_at, most, cluster=cluster)
+
+    def _completed(
+        self, whose: str, since_at: int, most: int, **parameters: str
+    ) -> list[tuple[Job, int, int | None]]:
         rows = self._file.rows(
             "SELECT jobs.*, settlements.energy_j AS metered_j, settlements.quality AS quality,"
             f" settlements.complete AS complete, {_DONE_BEFORE} AS done_s"
             " FROM jobs LEFT JOIN settlements USING"
             " (cluster, job_id, submitted_at, restarts)"
-            " WHERE user = :user AND state = 'COMPLETED' AND ended_at >= :since_at"
-            " ORDER BY ended_at DESC LIMIT 500",
-            user=user,
+            f" WHERE {whose} AND state = 'COMPLETED' AND ended_at >= :since_at"
+            " ORDER BY ended_at DESC LIMIT :most",
             since_at=since_at,
+            most=most,
+            **parameters,
         )
         runs = []
         for row in rows:

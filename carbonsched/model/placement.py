@@ -1,4 +1,4 @@
-"""What is known of a job before it is submitted, as far as it weighs in choosing its cluster."""
+"""What is known of a job before it is submitted, as far as it weighs in choosing its place."""
 
 from __future__ import annotations
 
@@ -50,10 +50,16 @@ class JobSize:
 class Candidacy:
     """A job that is still to be submitted: to one of ``clusters``, to any where there are none.
 
-    ``here`` is the cluster that it goes to where no other is better.
+    ``here`` is the cluster that it goes to where no other is better. With ``partitions`` it goes
+    there, to one of these.
     """
 
     clusters: tuple[str, ...]
     size: JobSize
     directives: Directives
     here: str | None = None
+    partitions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.clusters and self.partitions:
+            raise ValueError("clusters and partitions cannot be chosen at once; name one kind")

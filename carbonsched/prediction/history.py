@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.prediction.limits import PowerRange
 from carbonsched.prediction.spread import Prior, pooled_half_width
 
 METHOD = "history/1"
-_NEWEST = 20
+NEWEST = 20
 # Like runs of one user differ by factors, so spread is that of logarithms. The prior is what one
 # finds between runs of the same user and size in SDSC Blue Horizon (Parallel Workloads Archive).
 _PRIOR = Prior(sd=1.2, weight=4)
@@ -31,6 +32,9 @@ class PastRun:
     energy_j: int | None
 
 
+Run = TypeVar("Run", bound=PastRun)
+
+
 def from_history(
     runs: Sequence[PastRun],
     *,
@@ -45,9 +49,10 @@ def from_history(
     The centre is the median. ``time_limit_s`` caps the duration. Where no like run was metered,
     energy is duration x ``power``. ``None`` without a like run, or without any energy.
     """
-    like, alike = _like(runs, user, name, cpus)
+    like, alike = like_runs(runs, user, name, cpus)
     if not like:
         return None
+    like = like[:NEWEST]
     durations = _quantiles([run.duration_s for run in like])
     limit_s = time_limit_s or math.inf
     low_s, middle_s, high_s = (max(1, round(min(value, limit_s))) for value in durations)
@@ -80,8 +85,8 @@ def from_history(
     )
 
 
-def _like(runs: Sequence[PastRun], user: str, name: str, cpus: int) -> tuple[list[PastRun], str]:
-    """The newest runs of the closest kind that there is, and what they have in common."""
+def like_runs(runs: Sequence[Run], user: str, name: str, cpus: int) -> tuple[list[Run], str]:
+    """The runs most like a job, the newest first, and what they have in common."""
     own = [run for run in runs if run.user == user and run.duration_s > 0 and run.cpus > 0]
     own.sort(key=lambda run: (run.ended_at, run.duration_s), reverse=True)
     kinds = (
@@ -94,7 +99,7 @@ def _like(runs: Sequence[PastRun], user: str, name: str, cpus: int) -> tuple[lis
     )
     for like, alike in kinds:
         if like:
-            return like[:_NEWEST], alike
+            return like, alike
     return [], ""
 
 

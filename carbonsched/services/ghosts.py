@@ -15,6 +15,7 @@ from carbonsched.model.plan import Plan
 from carbonsched.model.prediction import Prediction
 from carbonsched.planning import Bounds, Busy, PlanningJob
 from carbonsched.services.learning import Learning
+from carbonsched.services.parts import Part
 
 LONGEST_S = 7 * 86_400
 """How long after its planned start a job may still hold its room."""
@@ -35,9 +36,11 @@ def expected_s(job: Job, prediction: Prediction | None) -> int | None:
     return min((one for one in lengths if one is not None), default=None)
 
 
-def ghosts(ledger: Ledger, learning: Learning, cluster: str, now: int) -> Ghosts:
-    """The ghosts of one cluster."""
-    there = list(_there(ledger, cluster, now))
+def ghosts(
+    ledger: Ledger, learning: Learning, cluster: str, now: int, part: Part | None = None
+) -> Ghosts:
+    """The ghosts of one cluster, or of a part of it."""
+    there = list(_there(ledger, cluster, now, part))
     return Ghosts(
         waiting=tuple(_waiting(*one, learning) for one in there if one[1].start_at > now),
         running=tuple(_running(*one, learning, now) for one in there if one[1].start_at <= now),
@@ -45,12 +48,17 @@ def ghosts(ledger: Ledger, learning: Learning, cluster: str, now: int) -> Ghosts
     )
 
 
-def _there(ledger: Ledger, cluster: str, now: int) -> Iterator[tuple[Job, Plan, Prediction | None]]:
+def _there(
+    ledger: Ledger, cluster: str, now: int, part: Part | None
+) -> Iterator[tuple[Job, Plan, Prediction | None]]:
     """Started jobs whose planned run would not be over: it is as long as the real one."""
     for plan in ledger.plans.shadows(cluster, now - LONGEST_S, now):
         known = ledger.jobs.get(plan.key)
-        if known is not None:
-            yield known.job, plan, ledger.plans.prediction(plan.key)
+        job = known.job if known is not None else None
+        if job is not None and part is not None:
+            job = part.job(job)
+        if job is not None:
+            yield job, plan, ledger.plans.prediction(plan.key)
 
 
 def _running(

@@ -43,6 +43,10 @@ class ManagedCluster:
             return self.node_classes
         return tuple({self._by_node[node] for node in nodes if node in self._by_node})
 
+    def class_of(self, node: str) -> NodeClass | None:
+        """The class of a node; ``None`` where it is in none."""
+        return self._by_node.get(node)
+
 
 class Clusters:
     """The site's clusters by name."""

@@ -1,4 +1,4 @@
-"""Choosing among clusters that were weighed, and the words for it."""
+"""Choosing among clusters or partitions that were weighed, and the words for it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from carbonsched.units import format_duration, format_mass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A cluster and what a job would weigh there.
+    """A cluster or partition and what a job would weigh there.
 
     ``mg`` is the expected mass in milligrams with PUE, ``None`` where it cannot be told: ``why``
     says what is missing then. ``takes`` is whether the job can run there at all, ``start_at`` when
-    it would start; ``waiting_cpu_s`` is the work of all jobs that wait there, in CPU seconds.
+    it would start, ``late`` whether that is beyond its latest start; ``waiting_cpu_s`` is the work
+    of all jobs that wait there, in CPU seconds. Of a partition ``power`` says whence the job's
+    power there is known, ``samples`` how many runs or jobs stand behind it, ``basis`` both in
+    words.
     """
 
     name: str
@@ -28,17 +31,25 @@ class Candidate:
     start_at: int | None = None
     forecast: str | None = None
     why: str | None = None
+    late: bool = False
+    power: str | None = None
+    samples: int | None = None
+    basis: str | None = None
 
     @property
     def load(self) -> Fraction:
-        """Seconds for which the work that waits would keep the whole cluster busy."""
+        """Seconds for which the work that waits would keep all of it busy."""
         return Fraction(self.waiting_cpu_s, max(self.cpus, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """The chosen cluster, ``None`` where the job can run on none; the sentence that says why."""
+    """What was chosen, ``None`` where the job can run on none; the sentence that says why.
 
+    ``noun`` is what was chosen among: cluster or partition.
+    """
+
+    noun: str
     chosen: str | None
     text: str
     candidates: tuple[Candidate, ...]
@@ -46,27 +57,33 @@ class Placement:
     def document(self) -> dict[str, Any]:
         """As the API answers it."""
         rows = [asdict(one) for one in self.candidates]
-        return {"chosen": self.chosen, "text": self.text, "clusters": rows}
+        return {"chosen": self.chosen, "text": self.text, f"{self.noun}s": rows}
 
 
-def choose(candidates: Sequence[Candidate], here: str | None, now: int) -> Placement:
-    """The cluster on which the job emits least.
+def choose(
+    candidates: Sequence[Candidate], here: str | None, now: int, noun: str = "cluster"
+) -> Placement:
+    """The cluster or partition on which the job emits least.
 
-    Masses are compared as soon as two of them are known: one alone says nothing of the others. Of
-    equals, and where masses tell nothing, that with the least waiting work; of equals again the
-    one named ``here``, then the first.
+    Those with room by the job's latest start go before those without. Masses are compared as soon
+    as two of them are known: one alone says nothing of the others. Of equals, and where masses tell
+    nothing, that with the least waiting work; of equals again the one named ``here``, then the
+    first.
     """
-    able = [one for one in candidates if one.takes]
+    takers = [one for one in candidates if one.takes]
+    able = [one for one in takers if not one.late] or takers
     known = [one for one in able if one.mg is not None]
 
     def told(chosen: Candidate | None, words: str) -> Placement:
         others = [one for one in candidates if one is not chosen]
         parts = [words, *(f"{one.name}: {_words(one, now)}" for one in others)]
         name = chosen.name if chosen else None
-        return Placement(chosen=name, text="; ".join(parts), candidates=tuple(candidates))
+        return Placement(
+            noun=noun, chosen=name, text="; ".join(parts), candidates=tuple(candidates)
+        )
 
     if not able:
-        return told(None, "the job can run on none of the clusters")
+        return told(None, f"the job can run on none of the {noun}s")
     if len(known) > 1 or known == able:
         least = min(one.mg for one in known if one.mg is not None)
         best = [one for one in known if one.mg == least]
@@ -75,9 +92,11 @@ def choose(candidates: Sequence[Candidate], here: str | None, now: int) -> Place
     else:
         chosen = _least_waiting(able, here)
         why = "the least work waits there, as too little is known to compare emissions"
-    if len(able) == 1:
+    if len(takers) == 1:
         why = "the only one that can take the job"
-    return told(chosen, f"cluster {chosen.name}, {why}: {_words(chosen, now)}")
+    elif len(able) == 1:
+        why = "the only one with room by its latest start"
+    return told(chosen, f"{noun} {chosen.name}, {why}: {_words(chosen, now)}")
 
 
 def _least_waiting(candidates: Sequence[Candidate], here: str | None) -> Candidate:
@@ -89,4 +108,6 @@ def _words(one: Candidate, now: int) -> str:
         return f"unknown ({one.why})" if one.takes else str(one.why)
     wait_s = (one.start_at or now) - now
     when = f"starting in {format_duration(wait_s)}" if wait_s > 0 else "starting now"
-    return f"about {format_mass(one.mg)} {when}"
+    late = ", later than it may" if one.late else ""
+    basis = f", {one.basis}" if one.basis else ""
+    return f"about {format_mass(one.mg)} {when}{late}{basis}"

@@ -29,6 +29,7 @@ from carbonsched.services.ghosts import Ghosts, ghosts
 from carbonsched.services.grid import Grid
 from carbonsched.services.learning import Learning
 from carbonsched.services.managed import ManagedCluster
+from carbonsched.services.parts import Part
 from carbonsched.services.pieces import Pieces
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.reserved import Reservations, ReservedRoom
@@ -74,31 +75,37 @@ class PlanningRequests:
         open_jobs: Sequence[KnownJob],
         now: int,
         also: Iterable[PlanningJob] = (),
+        part: Part | None = None,
     ) -> PlanningRequest:
         """All of one cluster's :meth:`waiting` jobs, and others that are not in Slurm (any more).
+
+        A ``part`` of the cluster is described as if it were all, without prices of its own and
+        without jobs to come: what was learnt of those is the whole cluster's.
 
         Raises:
             ClusterError: Slurm does not tell its nodes.
         """
         self._learning.catch_up(now)
+        if part is not None:
+            open_jobs = part.jobs(open_jobs)
         waiting = self.waiting(open_jobs, now)
         unseen = Ghosts()
         if self.shadow:
-            unseen = ghosts(self._ledger, self._learning, managed.name, now)
+            unseen = ghosts(self._ledger, self._learning, managed.name, now, part)
         others = [one.job for one in open_jobs if one.job.key not in {*waiting, *unseen.keys}]
-        before = self._prices.get(managed.name)
+        before = self._prices.get(managed.name) if part is None else None
         holds = before is not None and before.hold(now, self._parameters)
         return PlanningRequest(
             now=now,
             parameters=self._parameters,
-            clusters=(self._state(managed, others, unseen.running, now),),
+            clusters=(self._state(managed, others, unseen.running, now, part),),
             jobs=(
                 *(self._waiting(known, now) for known in waiting.values()),
                 *unseen.waiting,
                 *also,
             ),
-            pausable=() if self.shadow else self._pieces.pausable(open_jobs, now),
-            expected=() if holds else self._expected.of(managed.name, now),
+            pausable=() if self.shadow or part else self._pieces.pausable(open_jobs, now),
+            expected=() if holds or part is not None else self._expected.of(managed.name, now),
             before=before,
         )
 
@@ -197,10 +204,16 @@ class PlanningRequests:
         return job.eligible_at is not None and job.eligible_at <= now
 
     def _state(
-        self, managed: ManagedCluster, jobs: Iterable[Job], more: tuple[Busy, ...], now: int
+        self,
+        managed: ManagedCluster,
+        jobs: Iterable[Job],
+        more: tuple[Busy, ...],
+        now: int,
+        part: Part | None,
     ) -> ClusterState:
-        nodes = managed.cluster.nodes()
-        room = ReservedRoom(self._reservations.of(managed.cluster, now), nodes)
+        nodes = managed.cluster.nodes() if part is None else part.nodes
+        reserved = self._reservations.of(managed.cluster, now)
+        room = ReservedRoom(reserved if part is None else part.reservations(reserved), nodes)
         running = (
             Busy(cpus=room.outside(job, now), left=self._left(job, now))
             for job in jobs

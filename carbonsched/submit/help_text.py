@@ -19,6 +19,8 @@ after them goes to sbatch unchanged (csbatch --help shows sbatch's help).
   --carbon-campaign=NAME     gather the job under a name in reports
   --carbon-clusters=A,B      submit to that cluster of these on which the job
                              should emit least (any: of all that the site has)
+  --carbon-partitions=P,Q    submit to that partition of these on which the
+                             job should emit least
   --carbon-explain           print more of the reasoning
   --carbon-help              show this
 

@@ -11,14 +11,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from carbonsched.errors import CarbonschedError, RequestError
 from carbonsched.model.directives import Directives, encode_mark
 from carbonsched.site import Site, load_site
-from carbonsched.submit.options import Options, split_leading, to_clusters, to_directives
+from carbonsched.submit.options import Options, Places, split_leading, to_directives, to_places
 from carbonsched.submit.sbatch_run import Sbatch, Submitted, become_sbatch, end_like
 from carbonsched.submit.sbatch_words import CommandLine, read_command_line
 from carbonsched.submit.script import ScriptHead, find_script, read_head, scan
@@ -50,7 +50,7 @@ class _Submission:
     stdin: bytes | None
     options: Options
     directives: Directives
-    clusters: tuple[str, ...] | None
+    places: Places | None
     requeue: list[str]
 
     @property
@@ -98,7 +98,7 @@ def _run(argv: Sequence[str]) -> int:
         )
     if not line.submits:
         to_directives(given, int(time.time()))
-        to_clusters(given)
+        to_places(given)
         return become_sbatch(words)
     return _submit(_read_submission(given, words, line))
 
@@ -107,7 +107,7 @@ def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Su
     if line.unknown is not None:
         _warn(
             f"warning: {line.unknown} is an option csbatch does not know, so it cannot tell which"
-            " word is the script: #CARBON lines, the lease and a choice of cluster are left out"
+            " word is the script: #CARBON lines, the lease and a choice of place are left out"
         )
     stdin = sys.stdin.buffer.read() if line.reads_stdin and sys.stdin is not None else None
     path = find_script(line)
@@ -122,7 +122,7 @@ def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Su
         stdin=stdin,
         options=options,
         directives=directives,
-        clusters=to_clusters(options),
+        places=to_places(options),
         requeue=_requeue_words(line, head) if directives.checkpoint else [],
     )
 
@@ -154,50 +154,43 @@ def _submit(submission: _Submission) -> int:
 
 
 def _placed(submission: _Submission, site: Site | None) -> Placed | None:
-    """The daemon's choice of a cluster; ``None`` where none is asked for, or the owner has one."""
-    line, head = submission.line, submission.head
-    if site is None or submission.clusters is None or line.unknown is not None:
+    """The daemon's choice of a place; ``None`` where none is asked for, or the owner has one."""
+    line, head, places = submission.line, submission.head, submission.places
+    if places is None or line.unknown is not None:
         return None
     # Loaded only here: most submissions ask for no choice.
-    from carbonsched.submit.placement import place  # noqa: PLC0415 - asked for by few
+    from carbonsched.submit import placement  # noqa: PLC0415 - asked for by few
     from carbonsched.submit.report import say  # noqa: PLC0415 - see the module's top
     from carbonsched.submit.size import all_options, read_size  # noqa: PLC0415 - asked for by few
 
     options = all_options(line, head)
     quiet = "quiet" in options
-    if (why := _bound(options)) is not None:
-        if not quiet:
-            say(f"{why}, so no cluster is chosen")
+    in_parts = line.heterogeneous or head.heterogeneous
+    if (why := placement.bound(places, options, heterogeneous=in_parts)) is not None:
+        if not quiet and site is not None:
+            say(f"{why}, so no {places.noun} is chosen")
         return None
+    if site is None:
+        return placement.unasked(places)
     size, unread = read_size(line, head)
-    placed = place(site, submission.clusters, submission.directives, size, unread)
+    here = options.get("clusters") if places.noun == "partition" else None
+    placed = placement.place(site, places, submission.directives, size, unread, here)
     if placed.failure is not None:
-        without = f"no cluster is chosen{' and no plan made' if placed.away else ''}"
-        then = f", and {submission.fallback(site)}" if placed.away else ""
-        say(f"warning: {without}: {placed.failure}; sbatch's default cluster takes the job{then}")
+        say(placement.warning(places, placed, submission.fallback(site)))
     if not quiet:
         for words in (*placed.lines, *(placed.reasoning if submission.options.explain else ())):
             say(words)
     return placed
 
 
-def _bound(options: Mapping[str, str]) -> str | None:
-    """What binds the job to a cluster already, or ``None``."""
-    if "clusters" in options:
-        return f"--clusters={options['clusters']} is given"
-    if "dependency" in options:  # on another cluster the same ids are other people's jobs
-        return "--dependency names jobs of one cluster"
-    return None
-
-
 def _additions(submission: _Submission, site: Site | None, placed: Placed | None) -> list[str]:
     """Our own words for sbatch, before the user's so that the user's win."""
+    where = [placed.word] if placed and placed.word else []
     if site is None:
-        return []
+        return where
     lease_s = submission.lease_s(site)
     lease = [f"--begin=now+{lease_s}"] if lease_s else []
     mark = [f"--comment={encode_mark(submission.told(site))}"] if submission.marked else []
-    where = [f"--clusters={placed.cluster}"] if placed and placed.cluster else []
     return lease + mark + submission.requeue + where
 
 

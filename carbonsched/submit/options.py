@@ -12,10 +12,27 @@ from carbonsched.submit.times import parse_instant_at, parse_length_s
 
 PREFIX = "--carbon-"
 ANY = "any"
-_VALUED = frozenset({"max-delay", "deadline", "epochs", "campaign", "clusters"})
+_VALUED = frozenset({"max-delay", "deadline", "epochs", "campaign", "clusters", "partitions"})
 _FLAGS = frozenset({"checkpoint", "now"})
-_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PLACES = ("clusters", "partitions")  # of which one kind at most is chosen among
 _COMMAND_LINE_ONLY = frozenset({"explain", "help"})
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What to choose among: clusters, of which none stands for all that the site has; partitions.
+
+    ``noun`` is the kind of them.
+    """
+
+    noun: str
+    names: tuple[str, ...]
+
+    @property
+    def option(self) -> str:
+        """The option of sbatch that binds a job to one."""
+        return "partition" if self.noun == "partition" else "clusters"
 
 
 @dataclass(slots=True)
@@ -35,12 +52,17 @@ class Options:
         return "help" in self.values
 
     def over(self, weaker: Options) -> Options:
-        """These options, with another's where these say nothing (``now`` rules out a delay)."""
+        """These options, with another's where these say nothing.
+
+        ``now`` rules out a delay, and one kind of places the other.
+        """
         merged = weaker.values | self.values
         if "now" in self.values and "max-delay" not in self.values:
             merged.pop("max-delay", None)
         if "max-delay" in self.values and "now" not in self.values:
             merged.pop("now", None)
+        if len(kinds := [one for one in _PLACES if one in self.values]) == 1:
+            merged = {k: v for k, v in merged.items() if k not in _PLACES or k in kinds}
         return Options(merged)
 
 
@@ -94,23 +116,31 @@ def to_directives(options: Options, now: int) -> Directives:
         raise RequestError(str(error)) from None
 
 
-def to_clusters(options: Options) -> tuple[str, ...] | None:
-    """The clusters to choose from: none for any of the site's, ``None`` where none is to be chosen.
+def to_places(options: Options) -> Places | None:
+    """What to choose among, ``None`` where nothing is to be chosen.
 
     Raises:
-        RequestError: the value names no cluster.
+        RequestError: a value names none, or both kinds are asked for.
     """
-    text = options.values.get("clusters")
-    if text is None:
+    kinds = [one for one in _PLACES if one in options.values]
+    if not kinds:
         return None
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if names == (ANY,):
-        return ()
-    if ANY in names or not all(_CLUSTER.fullmatch(name) for name in names):
+    if len(kinds) > 1:
         raise RequestError(
-            f"--carbon-clusters: {text!r} names no clusters; write lab,north for some, any for all"
+            "--carbon-clusters and --carbon-partitions cannot go together: partitions are of one"
+            " cluster; give one of them"
         )
-    return names
+    (kind,) = kinds
+    text = options.values[kind]
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if names == (ANY,) and kind == "clusters":
+        return Places("cluster", ())
+    if ANY in names or not all(_NAME.fullmatch(name) for name in names):
+        some = (
+            "lab,north for some, any for all" if kind == "clusters" else "two or more, as old,new"
+        )
+        raise RequestError(f"--carbon-{kind}: {text!r} names no {kind}; write {some}")
+    return Places(kind.removesuffix("s"), names)
 
 
 def _take(
@@ -143,7 +173,10 @@ def _unknown(name: str, prefix: str, known: frozenset[str]) -> str:
 
 
 def _example(name: str) -> str:
-    examples = {"max-delay": "6h", "deadline": "07:30", "epochs": "90", "clusters": "any"}
+    examples = {
+        "max-delay": "6h", "deadline": "07:30", "epochs": "90", "clusters": "any",
+        "partitions": "old,new",
+    }  # fmt: skip
     return examples.get(name, "thesis")
 
 

@@ -27,6 +27,7 @@ _ENVIRONMENT = {
     "SBATCH_OVERCOMMIT": "overcommit",
     "SBATCH_CLUSTERS": "clusters",
     "SLURM_CLUSTERS": "clusters",
+    "SBATCH_PARTITION": "partition",
 }
 # What else changes a job's power, its length or its start.
 _NOT_COUNTED = """

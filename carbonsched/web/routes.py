@@ -75,6 +75,7 @@ class PlacementRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     clusters: list[Text] = Field(default_factory=list, max_length=100)
+    partitions: list[Text] = Field(default_factory=list, max_length=100)
     here: Text | None = None
     directives: dict[str, Any] = Field(default_factory=dict)
     job: dict[str, Any] = Field(default_factory=dict)
@@ -82,12 +83,14 @@ class PlacementRequest(BaseModel):
     @property
     def candidacy(self) -> Candidacy:
         """The same, checked."""
-        return Candidacy(
-            clusters=tuple(self.clusters),
-            size=_made(JobSize, "job", self.job),
-            directives=_made(Directives, "directives", self.directives),
-            here=self.here,
-        )
+        fields = {
+            "clusters": tuple(self.clusters),
+            "partitions": tuple(self.partitions),
+            "size": _made(JobSize, "job", self.job),
+            "directives": _made(Directives, "directives", self.directives),
+            "here": self.here,
+        }
+        return _made(Candidacy, "placement", fields)
 
 
 class GrantRequest(BaseModel):
@@ -165,7 +168,7 @@ def adopt(document: Adoption, caller: Known, backend: Served) -> dict[str, Any]:
 
 @signed.post("/v1/placement")
 def place(document: PlacementRequest, caller: Known, backend: Served) -> dict[str, Any]:
-    """The cluster on which a job about to be submitted would emit least, and why."""
+    """Where a job about to be submitted would emit least: cluster or partition, and why."""
     return backend.place(caller, document.candidacy)
 
 

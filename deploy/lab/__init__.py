@@ -9,10 +9,10 @@ The demonstration and the integration tests run on it, and it is written to be r
 
 from __future__ import annotations
 
-from .config import LabConfig, LabUser
+from .config import LabConfig, LabPartition, LabUser
 from .failure import LabError
 from .host_check import unfit
 from .lab import Lab
 from .processes import ProcessSpec
 
-__all__ = ["Lab", "LabConfig", "LabError", "LabUser", "ProcessSpec", "unfit"]
+__all__ = ["Lab", "LabConfig", "LabError", "LabPartition", "LabUser", "ProcessSpec", "unfit"]

@@ -22,6 +22,16 @@ class LabUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabPartition:
+    """A partition beside ``main``, of the nodes with these numbers, counted from 0."""
+
+    name: str
+    nodes: tuple[int, ...]
+    max_time: str = "INFINITE"
+    state: str = "UP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabConfig:
     """One cluster: its size, its people, and the hooks that are installed in it.
 
@@ -31,6 +41,7 @@ class LabConfig:
             file this cluster shares, so that ``sbatch -M`` reaches either from both. None: its own.
         node_cpus: what each node claims to have, whatever the host has.
         node_gpus: GPUs that the nodes claim to have, in their order; none where it ends.
+        partitions: beside ``main``, the default one, which has all nodes.
         memory_limits: whether memory is allocated to jobs and held by control groups.
         prolog: copied with its ``SPOOL=`` line rewritten; likewise the epilog. None: no such hook.
         submit_plugin: copied with its ``QUOTA_FILE`` line rewritten; None: no submit plug-in.
@@ -46,6 +57,7 @@ class LabConfig:
     node_cpus: int = 8
     node_memory_mb: int = 4000
     node_gpus: tuple[int, ...] = ()
+    partitions: tuple[LabPartition, ...] = ()
     memory_limits: bool = False
     users: tuple[LabUser, ...] = (
         LabUser(name="carbon-ada", account="physics"),
@@ -71,6 +83,9 @@ class LabConfig:
         raw["directory"] = Path(raw["directory"])
         raw["users"] = tuple(LabUser(**user) for user in raw["users"])
         raw["node_gpus"] = tuple(raw["node_gpus"])
+        raw["partitions"] = tuple(
+            LabPartition(**one | {"nodes": tuple(one["nodes"])}) for one in raw["partitions"]
+        )
         raw["slurm_conf"] = tuple(raw["slurm_conf"])
         raw["path"] = tuple(Path(part) for part in raw["path"])
         return cls(**raw)

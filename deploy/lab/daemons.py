@@ -121,6 +121,16 @@ def _slurm_conf(config: LabConfig, site: Site, hooks: list[str], gpus: Mapping[s
         )
         for name, port in site.node_ports.items()
     ]
+    names = list(site.node_ports)
+    partitions = [
+        slurm_conf.PARTITION.substitute(
+            name=one.name,
+            nodes=",".join(names[number] for number in one.nodes),
+            max_time=one.max_time,
+            state=one.state,
+        )
+        for one in config.partitions
+    ]
     extra = [*config.slurm_conf, *([slurm_conf.GPUS] if any(gpus.values()) else [])]
     return slurm_conf.SLURM_CONF.substitute(
         cluster=config.cluster,
@@ -130,7 +140,8 @@ def _slurm_conf(config: LabConfig, site: Site, hooks: list[str], gpus: Mapping[s
         munge_socket=site.munge_socket,
         hooks="\n".join(hooks),
         nodes="\n".join(nodes),
-        node_list=",".join(site.node_ports),
+        node_list=",".join(names),
+        partitions="\n".join(partitions),
         resources="CR_Core_Memory" if config.memory_limits else "CR_Core",
         extra="\n".join(extra),
     )

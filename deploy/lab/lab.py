@@ -245,8 +245,10 @@ class Lab:
         """Waits until every node is up and none runs a job."""
 
         def idle() -> bool:
-            states = self.slurm("sinfo", "--noheader", "--Node", "--format=%T").split()
-            return states == ["idle"] * self.config.nodes
+            # A row for each node in each partition.
+            rows = self.slurm("sinfo", "--noheader", "--Node", "--format=%N %T").splitlines()
+            states = dict(row.split() for row in rows)
+            return list(states.values()) == ["idle"] * self.config.nodes
 
         self.wait_until(idle, "idle nodes", timeout_s)
 

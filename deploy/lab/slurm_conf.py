@@ -56,6 +56,7 @@ InactiveLimit=0
 
 $nodes
 PartitionName=main Nodes=$node_list Default=YES MaxTime=INFINITE DefaultTime=01:00:00 State=UP
+$partitions
 $extra
 """)
 
@@ -63,6 +64,8 @@ NODE = Template(
     "NodeName=$name NodeHostname=127.0.0.1 NodeAddr=127.0.0.1 Port=$port"
     " CPUs=$cpus RealMemory=$memory_mb$gres State=UNKNOWN"
 )
+
+PARTITION = Template("PartitionName=$name Nodes=$nodes MaxTime=$max_time State=$state")
 
 # GPUs that are not there: Slurm wants a device for each, of which it uses the number alone.
 GPUS = "GresTypes=gpu\nAccountingStorageTRES=gres/gpu"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 REACH_S = 10.0
 """How long anything of the stack may take to answer."""
+USUAL_W = (80.0, 300.0)
+"""What a node draws idle and busy unless its settings say otherwise."""
 
 _TEMPLATE = """\
 # Written by deploy/stack. Time is compressed: one recorded hour lasts {hour_s:g} s.
@@ -75,8 +77,8 @@ _ZONE = """\
 _CLASS = """\
       - nodes: "{nodes}"
         cpus: {cpus}
-        idle: 80 W
-        max: 300 W
+        idle: {idle_w:g} W
+        max: {max_w:g} W
 """
 
 _GPUS = """\
@@ -129,8 +131,9 @@ class StackSettings:
     ``record_start`` is the recorded time that the replay begins with. ``intensity_files`` is
     a folder with ``actual.csv`` and ``forecasts.csv`` that take the replay's place. ``quotas`` are
     pairs of a user and a monthly mass as the configuration writes it. ``node_gpus`` are the GPUs
-    that nodes declare, in their order; none where it ends. ``checkpoints`` are keys of
-    planning.checkpoints with their values as the configuration writes them.
+    that nodes declare, in their order; none where it ends. ``node_watts`` are idle and full power
+    in the same way, ``USUAL_W`` where it ends. ``checkpoints`` are keys of planning.checkpoints
+    with their values as the configuration writes them.
     """
 
     record_start: str = "2021-08-25T05:00Z"
@@ -145,6 +148,7 @@ class StackSettings:
     quotas: tuple[tuple[str, str], ...] = ()
     operators: tuple[str, ...] = ()
     node_gpus: tuple[int, ...] = ()
+    node_watts: tuple[tuple[float, float], ...] = ()
     mode: str = "active"
     checkpoints: tuple[tuple[str, str], ...] = ()
 
@@ -196,12 +200,15 @@ class StackSettings:
         return _ZONE.format(name=part.zone, provider=self._provider(part.intensity_files, begin_at))
 
     def _classes(self, nodes: tuple[str, ...], cpus: int) -> str:
-        """One power class for all nodes with as many GPUs."""
+        """One power class for all nodes with as many GPUs and the same watts."""
         gpus = dict(zip(nodes, self.node_gpus, strict=False))
+        watts = dict(zip(nodes, self.node_watts, strict=False))
+        kinds = {node: (gpus.get(node, 0), watts.get(node, USUAL_W)) for node in nodes}
         text = ""
-        for count in sorted({gpus.get(node, 0) for node in nodes}):
-            alike = ",".join(node for node in nodes if gpus.get(node, 0) == count)
-            text += _CLASS.format(nodes=alike, cpus=cpus)
+        for kind in sorted(set(kinds.values())):
+            count, (idle_w, max_w) = kind
+            alike = ",".join(node for node in nodes if kinds[node] == kind)
+            text += _CLASS.format(nodes=alike, cpus=cpus, idle_w=idle_w, max_w=max_w)
             text += _GPUS.format(gpus=count) if count else ""
         return text
 

@@ -221,6 +221,11 @@ class ClusterContract:
         assert tuple(node.name for node in nodes) == tuple(bench.nodes)
         assert all(node.available and node.cpus == 8 and node.partitions for node in nodes)
 
+    def test_partitions(self, cluster):
+        (one,) = cluster.partitions()
+        assert (one.name, one.state, one.max_time_s, one.max_nodes) == ("main", "UP", None, None)
+        assert {name for node in cluster.nodes() for name in node.partitions} == {"main"}
+
     def test_reservations(self, cluster, bench):
         assert list(cluster.reservations()) == []
         begins, node = int(time.time()) + 7200, bench.nodes[0]

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonsched.cluster import history, node_list, queue_json, queue_text, reservations
+from carbonsched.cluster import (
+    history,
+    node_list,
+    partitions,
+    queue_json,
+    queue_text,
+    reservations,
+)
 from carbonsched.cluster.delimited import new_delimiter, read_records
 from carbonsched.errors import ClusterError
 
@@ -309,3 +316,28 @@ def test_a_reservation_that_cannot_be_read(broken):
 def test_nodes_that_cannot_be_read():
     with pytest.raises(ClusterError):
         node_list.read_nodes("n1|four|idle|main\n")
+
+
+def test_partitions_as_recorded():
+    found = {
+        one.name: one for one in partitions.read_partitions(text_of(RECORDED / "partitions.txt"))
+    }
+    assert {name: one.state for name, one in found.items()} == {
+        "main": "UP", "frugal": "UP", "hungry": "UP", "closed": "DOWN", "wide": "DRAIN",
+    }  # fmt: skip
+    limits = {name: one.max_time_s for name, one in found.items()}
+    assert limits == {
+        "main": None, "frugal": 36 * 3600, "hungry": 5400, "closed": None, "wide": 3600,
+    }  # fmt: skip
+    assert (found["wide"].min_nodes, found["wide"].max_nodes) == (2, 4)
+    assert (found["main"].min_nodes, found["main"].max_nodes) == (0, None)
+
+
+@pytest.mark.parametrize("text", ["", "No partitions in the system\n"])
+def test_no_partitions(text):
+    assert partitions.read_partitions(text) == []
+
+
+def test_a_partition_that_cannot_be_read():
+    with pytest.raises(ClusterError, match="without 'State'"):
+        partitions.read_partitions("PartitionName=x MaxNodes=1 MaxTime=60 MinNodes=0\n")

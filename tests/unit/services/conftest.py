@@ -15,7 +15,7 @@ from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Qualit
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.model.job import Job, JobKey
 from carbonsched.planning import DelayPolicy, PlanningParameters
-from carbonsched.ports import Node, Pue, Reservation, Standing
+from carbonsched.ports import Node, Partition, Pue, Reservation, Standing
 from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.audit import Audits
 from carbonsched.services.grid import Grid
@@ -43,6 +43,7 @@ START = 1_792_998_000  # a whole hour
 LEASE_S = 120
 INFO = SeriesInfo(provider="recorded", zone="DE")
 STOPPING = StopPolicy(enabled=True, signal="USR1", grace_s=120, cost_s=300, least_run_s=1800)
+ALIKE = (NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=240.0),)
 ROOT = Caller(uid=0, gid=0, payload=b"")
 
 
@@ -68,6 +69,8 @@ class StandInSlurm:
         self.present: dict[int, Job] = {}
         self.past: list[Job] = []
         self.reserved: list[Reservation] = []
+        self.parts: dict[Partition, tuple[str, ...]] = {}
+        self.drained: set[str] = set()
         self.moves: list[tuple[int, int, str]] = []
         self.signals: list[tuple[int, str]] = []
         self.requeues: list[int] = []
@@ -90,10 +93,10 @@ class StandInSlurm:
         self._next += 1
         return job
 
-    def begin(self, job_id: int) -> None:
+    def begin(self, job_id: int, node: str = "n1") -> None:
         now = self._clock.now()
         self.present[job_id] = replace(
-            self.present[job_id], state="RUNNING", started_at=now, nodes=("n1",)
+            self.present[job_id], state="RUNNING", started_at=now, nodes=(node,)
         )
 
     def end(self, job_id: int, state="COMPLETED", status=0, by_signal=0) -> None:
@@ -152,7 +155,15 @@ class StandInSlurm:
         return [job for job in self.past if job.key.job_id in job_ids]
 
     def nodes(self):
-        return [Node(name=f"n{number}", cpus=self.cpus, available=True) for number in (1, 2)]
+        return [self._node(f"n{number}") for number in (1, 2)]
+
+    def _node(self, name):
+        inside = tuple(one.name for one, nodes in self.parts.items() if name in nodes)
+        available = name not in self.drained
+        return Node(name=name, cpus=self.cpus, available=available, partitions=inside)
+
+    def partitions(self):
+        return list(self.parts)
 
     def reservations(self):
         return list(self.reserved)
@@ -177,11 +188,12 @@ class Site:
     most_moves: int = 200
     stopping: StopPolicy = STOPPING
     others: tuple[ManagedCluster, ...] = ()
+    node_classes: tuple[NodeClass, ...] = ALIKE
 
     def __post_init__(self) -> None:
         managed = ManagedCluster(
             cluster=self.slurm, zone="DE", pue=self.pue, embodied=self.embodied,
-            node_classes=(NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=240.0),),
+            node_classes=self.node_classes,
         )  # fmt: skip
         self.clusters = Clusters([managed, *self.others])
         zones = {"DE", *(one.zone for one in self.others)}
@@ -271,7 +283,9 @@ class Site:
 def make_site(tmp_path):
     opened = []
 
-    def make(*, pue=None, embodied=None, shadow=False, beside=(), **budgets) -> Site:
+    def make(
+        *, pue=None, embodied=None, shadow=False, beside=(), node_classes=ALIKE, **budgets
+    ) -> Site:
         clock = Clock()
         ledger = Ledger(tmp_path / f"ledger-{len(opened)}.db")
         opened.append(ledger)
@@ -285,6 +299,7 @@ def make_site(tmp_path):
             embodied=embodied,
             shadow=shadow,
             others=others,
+            node_classes=node_classes,
             **given,
         )
 

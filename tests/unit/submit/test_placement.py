@@ -1,4 +1,4 @@
-"""csbatch has the daemon choose a cluster: a stand-in for each side, real credentials."""
+"""csbatch has the daemon choose a place: a stand-in for each side, real credentials."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Daemon:
 
 @pytest.fixture
 def daemon(munge_socket, place, monkeypatch):
-    for name in ("SBATCH_CLUSTERS", "SLURM_CLUSTERS", "SBATCH_TIMELIMIT"):
+    for name in ("SBATCH_CLUSTERS", "SLURM_CLUSTERS", "SBATCH_TIMELIMIT", "SBATCH_PARTITION"):
         monkeypatch.delenv(name, raising=False)
     daemon = Daemon(munge_socket)
     place.write_site(
@@ -251,3 +251,134 @@ def test_a_value_that_names_no_cluster_submits_nothing(place, value):
         assert done.returncode == 64
         assert "write lab,north for some, any for all" in said(done)[0]
         assert not (place.folder / "words").exists()
+
+
+OLD_OR_NEW = "--carbon-partitions=old,new"
+PART_TEXT = "partition new, it emits least there: about 12 g starting now; old: about 36 g"
+PART_ROWS = [
+    {"name": "old", "zone": "DE", "mg": 36_000, "waiting_cpu_s": 0, "basis": "as declared"},
+    {"name": "new", "zone": "DE", "mg": 12_000, "waiting_cpu_s": 7, "basis": "by 3 earlier jobs"},
+]
+PARTITION = {"chosen": "new", "text": PART_TEXT, "partitions": PART_ROWS}
+
+
+@pytest.fixture
+def parts(daemon, place):
+    daemon.answer = (200, PARTITION)
+    place.behave(place.submitted)
+    return daemon
+
+
+def test_the_job_goes_to_the_partition_that_the_daemon_chose(place, parts):
+    done = place.run(OLD_OR_NEW, "-n4", "-t30", "job.sh")
+    assert place.words() == [*LEASE, b"--partition=new", b"-n4", b"-t30", b"job.sh"]
+    assert (done.returncode, done.stdout) == (0, b"Submitted batch job 12\n")
+    assert said(done) == [PART_TEXT, "planned"]
+    assert parts.asked["partitions"] == ["old", "new"]
+    assert "clusters" not in parts.asked
+    assert parts.asked["here"] == "lab"
+    assert (parts.told["cluster"], parts.told["job_id"]) == ("lab", 12)
+
+
+def test_partitions_in_the_script_and_explained(place, parts):
+    (place.folder / "job.sh").write_text("#!/bin/sh\n#CARBON --partitions=old,new\n")
+    done = place.run("--carbon-explain", "job.sh")
+    assert said(done)[1:4] == [
+        "weighed as 1 CPU without a time limit",
+        "old: zone DE, mg 36000, power as declared, CPU seconds waiting 0",
+        "new: zone DE, mg 12000, power by 3 earlier jobs, CPU seconds waiting 7",
+    ]
+
+
+def test_partitions_are_of_the_cluster_that_the_owner_names(place, parts):
+    place.behave("print('Submitted batch job 12 on cluster north')")
+    place.run(OLD_OR_NEW, "-M", "north", "job.sh")
+    assert parts.asked["here"] == "north"
+    assert place.words() == [*LEASE, b"--partition=new", b"-M", b"north", b"job.sh"]
+
+
+@pytest.mark.parametrize(
+    ("words", "script", "environment"),
+    [
+        (["-pold"], "", {}),
+        (["--partition", "old"], "", {}),
+        ([], "#SBATCH -p old\n", {}),
+        ([], "", {"SBATCH_PARTITION": "old"}),
+    ],
+)
+def test_a_partition_of_the_owners_own_is_left_alone(place, parts, words, script, environment):
+    (place.folder / "job.sh").write_text(f"#!/bin/sh\n{script}")
+    done = place.run(OLD_OR_NEW, *words, "job.sh", **environment)
+    assert place.words() == [*LEASE, *map(str.encode, words), b"job.sh"]
+    assert parts.asked is None
+    assert said(done)[0] == "--partition=old is given, so no partition is chosen"
+
+
+def test_each_part_of_a_heterogeneous_job_keeps_its_partition(place, parts):
+    done = place.run(OLD_OR_NEW, "-n1", ":", "-n2", "job.sh")
+    assert parts.asked is None
+    assert place.words() == [*LEASE, b"-n1", b":", b"-n2", b"job.sh"]
+    assert said(done)[0].endswith("has a partition of its own, so no partition is chosen")
+
+
+def test_a_dependency_does_not_bind_to_a_partition(place, parts):
+    place.run(OLD_OR_NEW, "--dependency=afterok:7", "job.sh")
+    assert b"--partition=new" in place.words()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, PARTITION | {"chosen": None, "text": "the job can run on none"}),
+        (400, {"error": "cluster 'lab' is not managed here"}),
+        (200, PARTITION | {"chosen": "other"}),
+        (200, CHOICE),
+    ],
+)
+def test_without_a_choice_slurm_is_given_all_partitions(place, parts, answer):
+    parts.answer = answer
+    done = place.run(OLD_OR_NEW, "job.sh")
+    assert place.words() == [*LEASE, b"--partition=old,new", b"job.sh"]
+    warning = said(done)[0]
+    assert warning.startswith("warning: no partition is chosen")
+    assert "; Slurm takes one of all that were named (--partition=old,new)" in warning
+
+
+def test_without_a_daemon_slurm_is_given_all_partitions(place):
+    done = place.run(OLD_OR_NEW, "job.sh")
+    assert place.words() == [*LEASE, b"--partition=old,new", b"job.sh"]
+    (line,) = said(done)
+    assert line.startswith("warning: no partition is chosen and no plan made: munged at ")
+    assert line.endswith(
+        "; Slurm takes one of all that were named (--partition=old,new), and it starts when its"
+        " lease of 77 s ends"
+    )
+
+
+def test_without_a_site_file_slurm_is_given_all_partitions(place):
+    place.site.unlink()
+    done = place.run(OLD_OR_NEW, "job.sh")
+    assert place.words() == [b"--partition=old,new", b"job.sh"]
+    assert len(said(done)) == 1
+
+
+@pytest.mark.parametrize("value", ["", ",", "old,", "any", "any,old", "old new", "-x", "old;x"])
+def test_a_value_that_names_no_partition_submits_nothing(place, value):
+    done = place.run(f"--carbon-partitions={value}", "job.sh")
+    assert done.returncode == 64
+    assert "names no partitions; write two or more, as old,new" in said(done)[0]
+    assert not (place.folder / "words").exists()
+
+
+def test_clusters_and_partitions_cannot_go_together(place):
+    done = place.run(OLD_OR_NEW, "--carbon-clusters=any", "job.sh")
+    assert done.returncode == 64
+    (line,) = said(done)
+    assert "--carbon-clusters and --carbon-partitions cannot go together" in line
+    assert not (place.folder / "words").exists()
+
+
+def test_the_command_lines_kind_of_place_wins_over_the_scripts(place, parts):
+    (place.folder / "job.sh").write_text("#!/bin/sh\n#CARBON --clusters=any\n")
+    place.run(OLD_OR_NEW, "job.sh")
+    assert b"--partition=new" in place.words()

@@ -133,6 +133,14 @@ def test_a_job_to_be_placed_arrives_with_what_is_said_of_it(service):
     )
 
 
+def test_partitions_to_choose_from_arrive_as_they_were_named(service):
+    service.client.post("/v1/placement", {"partitions": ["new", "old"], "here": "lab"})
+    _, (_, asked) = last(service)
+    assert asked == Candidacy(
+        clusters=(), partitions=("new", "old"), size=JobSize(), directives=Directives(), here="lab"
+    )
+
+
 def test_a_grant_arrives_with_its_reason(service):
     service.client.post(
         "/v1/quota/grants", {"subject": "user:ada", "mg": -5, "reason": "Tagung in Köln"}
@@ -260,6 +268,8 @@ def test_a_malformed_question_is_refused_in_one_line(service, path):
         ("/v1/placement", b'{"clusters": ["\\ud800"]}'),
         ("/v1/placement", json.dumps({"clusters": ["lab"] * 101}).encode()),
         ("/v1/placement", b'{"job": []}'),
+        ("/v1/placement", b'{"clusters": ["lab"], "partitions": ["old"]}'),
+        ("/v1/placement", b'{"partitions": "old"}'),
         ("/v1/placement", b'{"job": {"tasks": 0.5}}'),
         ("/v1/placement", b'{"job": {"time_limit_s": NaN}}'),
         ("/v1/placement", b'{"job": {"colour": 1}}'),
