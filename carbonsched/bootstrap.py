@@ -29,6 +29,7 @@ from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Moves
 from carbonsched.services.outlook import IntensityTools, Outlook
 from carbonsched.services.own import OwnForecasts
+from carbonsched.services.pieces import Pieces, StopPolicy
 from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.planning_request import PlanningRequests
@@ -41,6 +42,7 @@ from carbonsched.services.settle import SettleJobs
 from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.snapshot import PublishSnapshot, SnapshotFile
 from carbonsched.services.statement import Statements
+from carbonsched.services.stops import StopRuns
 from carbonsched.services.ticks import Ticks, WriterLock
 from carbonsched.services.views import Views
 from carbonsched.transport.munge import Munge
@@ -111,16 +113,20 @@ def build(config: SiteConfig) -> Application:
         rankings=chains.ranking, own=OwnForecasts(ledger.archive, grid),
     )  # fmt: skip
     adopt = AdoptJobs(clusters, ledger, clock)
-    predict = PredictJobs(clusters, ledger, grid, clock)
+    stopping = _stopping(config)
+    predict = PredictJobs(clusters, ledger, grid, clock, stopping.cost_s)
     budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
     quotas = Quotas(budgets, ledger, predict, time_zone)
     shadow = config.planning.mode == "shadow"
+    learning = Learning(clusters, ledger)
+    pieces = Pieces(ledger, learning, _policy(config), stopping)
     requests = PlanningRequests(
-        ledger, grid, quotas, Learning(clusters, ledger), _policy(config), _parameters(config),
+        ledger, grid, quotas, learning, _policy(config), _parameters(config), pieces,
         shadow=shadow,
     )  # fmt: skip
     moves = Moves(ledger, config.planning.max_moves)
-    plan = PlanStarts(clusters, ledger, requests, quotas, clock, moves)
+    stops = StopRuns(ledger, pieces, stopping, clock)
+    plan = PlanStarts(clusters, ledger, requests, quotas, clock, moves, stops)
     presence = Presence()
     settle = SettleJobs(
         clusters, ledger, grid, predict, quotas, presence, clock, time_zone,
@@ -241,6 +247,17 @@ def _policy(config: SiteConfig) -> DelayPolicy:
         default_max_delay_s=planning.default_max_delay_s,
         max_delay_s=planning.max_delay_s,
         safety_margin_s=planning.safety_margin_s,
+    )
+
+
+def _stopping(config: SiteConfig) -> StopPolicy:
+    checkpoints = config.planning.checkpoints
+    return StopPolicy(
+        enabled=checkpoints.stop,
+        signal=checkpoints.signal,
+        grace_s=checkpoints.grace_s,
+        cost_s=checkpoints.cost_s,
+        least_run_s=checkpoints.least_run_s,
     )
 
 

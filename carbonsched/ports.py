@@ -86,6 +86,23 @@ class Reservation:
     every_s: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a job stands with slurmctld at this moment, which still knows it if it has ended.
+
+    ``exit_status`` and ``exit_signal`` are of its batch script, and 0 until that has ended.
+    """
+
+    state: str
+    reason: str
+    submitted_at: int
+    restarts: int
+    requeueable: bool
+    ended_at: int | None
+    exit_status: int
+    exit_signal: int
+
+
 class Cluster(Protocol):
     """One Slurm cluster."""
 
@@ -136,6 +153,35 @@ class Cluster(Protocol):
 
         Raises:
             ClusterRefusedError: the job is no longer pending, or not ours to move.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        ...
+
+    def standing(self, job_id: int) -> Standing | None:
+        """How one job stands now, ``None`` where slurmctld does not know it (any more).
+
+        Raises:
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        ...
+
+    def signal(self, job_id: int, name: str) -> None:
+        """Send a signal, such as ``USR1``, to a running job: its batch script and all its steps.
+
+        Raises:
+            ClusterRefusedError: the job is not there any more, or not ours to signal.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        ...
+
+    def requeue(self, job_id: int, *, ended: bool) -> None:
+        """Put a running job back into the queue, or one that has ``ended``, never the other.
+
+        Slurm starts it no sooner than some two minutes later. That nothing was refused does not say
+        that it was done: a running job may end by itself just before.
+
+        Raises:
+            ClusterRefusedError: slurmctld does not know the job, or it may not be requeued.
             ClusterUnavailableError: slurmctld does not answer.
         """
         ...

@@ -11,13 +11,15 @@ from carbonsched.cluster import history, node_list, partitions, queue_json, queu
 from carbonsched.cluster.commands import Answer, SlurmCommands, first_line
 from carbonsched.cluster.delimited import new_delimiter
 from carbonsched.cluster.rate import TokenBucket
+from carbonsched.cluster.standing import read_standing
 from carbonsched.errors import ClusterError, ClusterRefusedError
 from carbonsched.model.job import Job
-from carbonsched.ports import Node, Partition, Reservation
+from carbonsched.ports import Node, Partition, Reservation, Standing
 
 MAX_NOTE = 1024
 _IDS_A_CALL = 1000
 _INVALID_FIELD = "invalid field"  # sacct's word on a field that it does not have
+_UNKNOWN_JOB = "invalid job id"
 _MOVED = ": No error"  # scontrol's word on the tasks of an array that it did move
 
 
@@ -154,6 +156,44 @@ class CommandLineCluster:
         said = answer.complaint + answer.output
         if answer.status != 0 and _MOVED not in said:
             raise ClusterRefusedError(f"job {job_id} was not moved: {first_line(said)}")
+
+    def standing(self, job_id: int) -> Standing | None:
+        """How one job stands now, ``None`` where slurmctld does not know it (any more).
+
+        Raises:
+            ClusterError: scontrol failed.
+        """
+        answer = self._ask_controller("scontrol", "show", "job", str(job_id))
+        if answer.status != 0 and _UNKNOWN_JOB in answer.complaint.lower():
+            return None
+        _check("scontrol", answer)
+        return read_standing(answer.output)
+
+    def signal(self, job_id: int, name: str) -> None:
+        """Send a signal to a running job: its batch script and all its steps.
+
+        Raises:
+            ClusterRefusedError: the job is not there any more, or not ours to signal.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        # --full: without it the batch script gets none, with --batch nothing but that.
+        answer = self._ask_controller("scancel", "--full", f"--signal={name}", str(job_id))
+        if answer.status != 0:
+            complaint = first_line(answer.complaint)
+            raise ClusterRefusedError(f"job {job_id} got no signal: {complaint}")
+
+    def requeue(self, job_id: int, *, ended: bool) -> None:
+        """Put a running job back into the queue, or one that has ``ended``, never the other.
+
+        Raises:
+            ClusterRefusedError: slurmctld does not know the job, or it may not be requeued.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        which = () if ended else ("Incomplete",)  # else one that ends just now would run again
+        answer = self._ask_controller("scontrol", "requeue", *which, str(job_id))
+        if answer.status != 0:
+            said = first_line(answer.complaint + answer.output)
+            raise ClusterRefusedError(f"job {job_id} was not requeued: {said}")
 
     def _ask_controller(self, program: str, *words: str) -> Answer:
         return self._commands.ask_controller(program, *self._which, *words)

@@ -10,6 +10,45 @@ from carbonsched.config.base import Section, option
 from carbonsched.config.quantities import Milligrams, Name, Percent, WholeSeconds
 
 
+class CheckpointsConfig(Section):
+    """Stopping running jobs of ``--carbon-checkpoint``, so that they go on in cleaner hours."""
+
+    stop: bool = option(
+        "Whether such jobs may be stopped and requeued; no other job ever is.",
+        example="true",
+        default=True,
+        shown="true",
+    )
+    signal: Literal["USR1", "USR2", "HUP", "INT", "TERM"] = option(
+        "What tells a job to write a checkpoint: its batch script and all its processes get it.",
+        example="USR1",
+        default="USR1",
+    )
+    grace_s: WholeSeconds = option(
+        "How long after the signal a job that runs on is requeued.",
+        example="2min",
+        default=120,
+        key="grace",
+        shown="2min",
+        le=86_400,
+    )
+    cost_s: WholeSeconds = option(
+        "How much longer a job runs for each stop: what it does again, and reading the checkpoint.",
+        example="5min",
+        default=300,
+        key="cost",
+        shown="5min",
+        le=86_400,
+    )
+    least_run_s: WholeSeconds = option(
+        "The least time that a run lasts before it is stopped.",
+        example="30min",
+        default=1800,
+        key="least_run",
+        shown="30min",
+    )
+
+
 class PlanningConfig(Section):
     """Whether starts are moved, and the bounds within which they are."""
 
@@ -66,6 +105,11 @@ class PlanningConfig(Section):
         default=200,
         ge=1,
         le=1_000_000,
+    )
+    checkpoints: CheckpointsConfig = option(
+        "Running in pieces: stopping jobs that write checkpoints, to go on in cleaner hours.",
+        example=None,
+        default=CheckpointsConfig(),
     )
     safety_margin_s: WholeSeconds = option(
         "How long before its deadline a job is to be finished.",

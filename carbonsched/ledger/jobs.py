@@ -15,6 +15,17 @@ KEY_MATCH = (
     " AND restarts = :restarts"
 )
 _KEY = tuple(JobKey.__dataclass_fields__)
+_DONE_BEFORE = (
+    "COALESCE((SELECT done_s FROM stops AS before WHERE before.cluster = jobs.cluster"
+    " AND before.job_id = jobs.job_id AND before.restarts = jobs.restarts - 1"
+    " AND before.submitted_at < jobs.submitted_at AND before.state IN ('requeueing', 'requeued')"
+    " ORDER BY before.submitted_at DESC LIMIT 1), 0)"
+)
+"""What a job that we stopped had done before this run."""
+_NOT_STOPPED = (
+    f"NOT EXISTS (SELECT 1 FROM stops WHERE ({', '.join(f'stops.{one}' for one in _KEY)})"
+    f" = ({', '.join(f'jobs.{one}' for one in _KEY)}) AND stops.state != 'left')"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,20 +124,27 @@ class JobTable:
         )  # fmt: skip
         return [_known(row) for row in rows]
 
-    def completed(self, user: str, since_at: int) -> list[tuple[Job, int | None]]:
-        """A user's completed runs, newest first, with their energy where all of it is in."""
+    def completed(self, user: str, since_at: int) -> list[tuple[Job, int, int | None]]:
+        """A user's completed runs, newest first, with their energy where all of it is in.
+
+        Beside each, the seconds of its work that its job had done in runs before, which we stopped;
+        the energy is not told then, for it is that of the last piece.
+        """
         return self._completed("user = :user", since_at, 500, user=user)
 
-    def completed_on(self, cluster: str, since_at: int, most: int) -> list[tuple[Job, int | None]]:
+    def completed_on(
+        self, cluster: str, since_at: int, most: int
+    ) -> list[tuple[Job, int, int | None]]:
         """The same of everybody's runs on one cluster: the newest ``most``."""
         return self._completed("jobs.cluster = :cluster", since_at, most, cluster=cluster)
 
     def _completed(
         self, whose: str, since_at: int, most: int, **parameters: str
-    ) -> list[tuple[Job, int | None]]:
+    ) -> list[tuple[Job, int, int | None]]:
         rows = self._file.rows(
             "SELECT jobs.*, settlements.energy_j AS metered_j, settlements.quality AS quality,"
-            " settlements.complete AS complete FROM jobs LEFT JOIN settlements USING"
+            f" settlements.complete AS complete, {_DONE_BEFORE} AS done_s"
+            " FROM jobs LEFT JOIN settlements USING"
             " (cluster, job_id, submitted_at, restarts)"
             f" WHERE {whose} AND state = 'COMPLETED' AND ended_at >= :since_at"
             " ORDER BY ended_at DESC LIMIT :most",
@@ -136,24 +154,26 @@ class JobTable:
         )
         runs = []
         for row in rows:
-            metered_j, quality, complete = (
-                row.pop(n) for n in ("metered_j", "quality", "complete")
+            metered_j, quality, complete, done_s = (
+                row.pop(n) for n in ("metered_j", "quality", "complete", "done_s")
             )
-            whole = complete and quality in ("measured", "sampled", "modelled")
-            runs.append((_known(row).job, metered_j if whole else None))
+            whole = complete and not done_s and quality in ("measured", "sampled", "modelled")
+            runs.append((_known(row).job, done_s, metered_j if whole else None))
         return runs
 
     def ended(self, cluster: str, since_at: int, most: int) -> list[EndedRun]:
         """Runs of everybody with a time limit that have ended since then: the newest ``most``.
 
-        Not those that a node or a requeue ended: they say nothing of the job.
+        Not those that a node or a requeue ended: they say nothing of the job. A job that we
+        stopped is one, of the length of all its pieces.
         """
         rows = self._file.rows(
             f"SELECT {', '.join(_KEY)}, user, cpus, time_limit_s AS requested_s,"
-            " ended_at - started_at AS ran_s, ended_at FROM jobs"
+            f" ended_at - started_at + {_DONE_BEFORE} AS ran_s, ended_at FROM jobs"
             " WHERE cluster = :cluster AND ended_at >= :since_at AND ended_at > started_at"
             " AND time_limit_s > 0"
             " AND state IN ('COMPLETED', 'FAILED', 'TIMEOUT', 'OUT_OF_MEMORY', 'CANCELLED')"
+            f" AND {_NOT_STOPPED}"
             " ORDER BY ended_at DESC LIMIT :most",
             cluster=cluster, since_at=since_at, most=most,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from carbonsched.ledger.lost_ends import LostEndTable
 from carbonsched.ledger.plans import PlanTable
 from carbonsched.ledger.pues import PueTable
 from carbonsched.ledger.readings import ReadingTable
+from carbonsched.ledger.stops import StopTable
 
 
 class Ledger:
@@ -33,6 +34,7 @@ class Ledger:
         self.pues = PueTable(self._file)
         self.lost_ends = LostEndTable(self._file)
         self.audits = AuditTable(self._file)
+        self.stops = StopTable(self._file)
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing over every table."""

@@ -247,3 +247,27 @@ def m0004_plans(db: Database) -> None:
     db.conn.execute("ALTER TABLE plans ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0")
     db.conn.execute("ALTER TABLE plans ADD COLUMN best_mg INTEGER")
     db.conn.execute("CREATE INDEX plans_by_shadow ON plans (cluster, start_at) WHERE shadow")
+
+
+_STOPS = (
+    """
+    CREATE TABLE stops (
+      cluster TEXT NOT NULL, job_id INTEGER NOT NULL, submitted_at INTEGER NOT NULL,
+      restarts INTEGER NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL,
+      changed_at INTEGER NOT NULL, first_submitted_at INTEGER NOT NULL, done_s INTEGER NOT NULL,
+      left_s INTEGER NOT NULL, note TEXT NOT NULL,
+      PRIMARY KEY (cluster, job_id, submitted_at, restarts)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE INDEX stops_under_way ON stops (cluster)
+    WHERE state IN ('signalling', 'signalled', 'requeueing')
+    """,
+)
+
+
+@migrations()
+def m0005_stops(db: Database) -> None:
+    """Runs that were told to stop, so that their jobs go on in cleaner windows."""
+    for statement in _STOPS:
+        db.conn.execute(statement)

@@ -4,6 +4,7 @@ from carbonsched.prediction.choice import choose
 from carbonsched.prediction.epochs import from_epochs
 from carbonsched.prediction.history import PastRun, from_history
 from carbonsched.prediction.limits import PowerRange, from_limits, power_range
+from carbonsched.prediction.rest import rest_of
 
 __all__ = [
     "PastRun",
@@ -13,4 +14,5 @@ __all__ = [
     "from_history",
     "from_limits",
     "power_range",
+    "rest_of",
 ]

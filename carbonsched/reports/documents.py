@@ -32,6 +32,8 @@ class QueueJob(TypedDict):
     """A pending or running job with its plan of ``planned_at``, and the masses reckoned then.
 
     ``shadow_start_at`` and ``shadow_mg`` are those of a plan that shadow mode does not carry out.
+    ``stopped_at`` is when its run before was stopped to go on in a cleaner window, ``stopping_at``
+    when this one was told to write a checkpoint, as long as it is being stopped.
     """
 
     cluster: str
@@ -60,6 +62,8 @@ class QueueJob(TypedDict):
     planned_at: int | None
     shadow_start_at: int | None
     shadow_mg: int | None
+    stopped_at: int | None
+    stopping_at: int | None
     forecast_label: str | None
     epoch: int | None
     epochs: int | None

@@ -141,7 +141,13 @@ def explained(job: QueueJob, now: int, screen: Screen) -> list[str]:
     """One job's decision in sentences: when, why, what it is expected to take, on what grounds."""
     head = f"{job['shown_id']} {job['name']} ({job['user']}, {job['state'].lower()})"
     lines = [screen.paint(cut(clean(head), screen.width), "bold")]
-    facts = [_timing(job, now), _decision(job), _masses(job, now), *_prediction(job)]
+    facts = [
+        _timing(job, now),
+        _stop(job, now),
+        _decision(job),
+        _masses(job, now),
+        *_prediction(job),
+    ]
     for fact in facts:
         lines += paragraph(fact, screen.width, "  ") if fact else []
     return lines
@@ -159,6 +165,24 @@ def _timing(job: QueueJob, now: int) -> str:
     ahead = f", in {span(planned - now)}" if planned > now else ""
     bound = f"; at the latest {when(latest, now)}" if latest is not None else ""
     return f"Planned start {when(planned, now)}{ahead}{bound}."
+
+
+def _stop(job: QueueJob, now: int) -> str:
+    """What running in pieces means for the job, if it does."""
+    if job["stopping_at"] is not None:
+        return (
+            f"It was told {when(job['stopping_at'], now)} to write a checkpoint; it is about to be"
+            " stopped, to go on in a cleaner window."
+        )
+    if job["stopped_at"] is None:
+        return ""
+    stopped = f"It was stopped {when(job['stopped_at'], now)} for a cleaner window"
+    if not pending(job):
+        return f"{stopped} and has gone on since it started."
+    planned, saved_mg = job["planned_start_at"], job["saved_mg"]
+    goes_on = f" and goes on {when(planned, now)}" if planned is not None else ""
+    saves = f", which is expected to save {format_mass(saved_mg)}" if (saved_mg or 0) > 0 else ""
+    return f"{stopped}{goes_on}{saves}."
 
 
 def _decision(job: QueueJob) -> str:

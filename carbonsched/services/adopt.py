@@ -88,7 +88,7 @@ class AdoptJobs:
         if known is None:
             return job
         nodes = known.job.nodes if len(known.job.nodes) > len(job.nodes) else job.nodes
-        return replace(job, key=known.job.key, nodes=nodes)
+        return replace(job, key=known.job.key, nodes=nodes, ended_at=_ended_at(known.job, job))
 
     def _save(self, job: Job, directives: Directives | None) -> KnownJob:
         now = self._clock.now()
@@ -135,6 +135,16 @@ class AdoptJobs:
         lease_s = asked.lease_s if asked is not None else None
         leased = lease_s is not None and abs(delay_s - lease_s) <= LEASE_SLACK_S
         return None if leased or delay_s <= 0 else eligible_at
+
+
+def _ended_at(before: Job, told: Job) -> int | None:
+    """When a run ended: before its requeue, where it was seen to have ended before that.
+
+    Slurm's record then has the moment of the requeue, until which nothing ran.
+    """
+    if told.state == "REQUEUED" and before.ended_at is not None and told.ended_at is not None:
+        return min(before.ended_at, told.ended_at)
+    return told.ended_at
 
 
 def _times(job: Job) -> tuple[int | None, int | None]:

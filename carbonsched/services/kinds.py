@@ -58,9 +58,9 @@ class NodeKinds:
             self._ledger.jobs.completed_on(self._managed.name, self._since_at, MOST_RUNS)
         )
 
-    def _runs(self, runs: Iterable[tuple[Job, int | None]]) -> list[KindRun]:
+    def _runs(self, runs: Iterable[tuple[Job, int, int | None]]) -> list[KindRun]:
         found = []
-        for job, energy_j in runs:
+        for job, done_s, energy_j in runs:
             if job.started_at is None or job.ended_at is None or not job.nodes:
                 continue
             ran_s = job.ended_at - job.started_at
@@ -70,7 +70,7 @@ class NodeKinds:
                     name=job.name,
                     cpus=job.cpus,
                     ended_at=job.ended_at,
-                    duration_s=ran_s,
+                    duration_s=done_s + ran_s,
                     energy_j=self._above_idle_j(job, energy_j, ran_s),
                     kinds=frozenset(map(self._kind, job.nodes)),
                 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from carbonsched.ledger import Ledger
+from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Reason
 from carbonsched.planning import plan
@@ -13,6 +15,7 @@ from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Applied, Moves, Wanted
 from carbonsched.services.planning_request import PlanningRequests
 from carbonsched.services.quotas import Quotas
+from carbonsched.services.stops import StopRuns
 
 
 class PlanStarts:
@@ -30,6 +33,7 @@ class PlanStarts:
         quotas: Quotas,
         clock: Clock,
         moves: Moves,
+        stops: StopRuns,
     ) -> None:
         self._clusters = clusters
         self._ledger = ledger
@@ -37,6 +41,7 @@ class PlanStarts:
         self._quotas = quotas
         self._clock = clock
         self._moves = moves
+        self._stops = stops
 
     def run(self) -> Applied:
         """Plan every cluster, and tell Slurm.
@@ -47,6 +52,7 @@ class PlanStarts:
         applied: list[Applied] = []
 
         def one(managed: ManagedCluster) -> int:
+            self._stops.carry_on(managed)
             applied.append(self.cluster(managed))
             return applied[-1].moved
 
@@ -54,7 +60,10 @@ class PlanStarts:
         return Applied.total(applied)
 
     def cluster(self, managed: ManagedCluster, only: JobKey | None = None) -> Applied:
-        """Plan one cluster's waiting jobs together; move them, or ``only`` one of them."""
+        """Plan one cluster's jobs together; move those that wait, or ``only`` one of them.
+
+        Running jobs are stopped only where all are moved: nobody waits for that.
+        """
         open_jobs = self._ledger.jobs.open(managed.name)
         now = self._clock.now()
         waiting = self._requests.waiting(open_jobs, now)
@@ -71,4 +80,28 @@ class PlanStarts:
             self._ledger.plans.add_plan(kept)
             if known.job.started_at is None:
                 wanted.append(Wanted(known=known, plan=kept))
-        return self._moves.apply(managed, wanted, now, only)
+        applied = self._moves.apply(managed, wanted, now, only)
+        if only is None:
+            self._stops.begin(managed, self._pauses(managed, open_jobs, planned.pauses, now))
+        return applied
+
+    def _pauses(
+        self,
+        managed: ManagedCluster,
+        open_jobs: Sequence[KnownJob],
+        keys: Collection[JobKey],
+        now: int,
+    ) -> list[Wanted]:
+        """Of the runs that had better stop, those whose rest would really wait, with its plan.
+
+        A stop whose rest would then start at once would cost work and save nothing.
+        """
+        running = {known.job.key: known for known in open_jobs if known.job.key in keys}
+        if not running:
+            return []
+        found = plan(self._requests.if_stopped(managed, open_jobs, running, now))
+        return [
+            Wanted(known=running[one.key], plan=one)
+            for one in found.plans
+            if one.key in running and one.deferred and one.reason is Reason.CLEANER
+        ]

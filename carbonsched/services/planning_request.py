@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from carbonsched.ledger import Ledger
@@ -20,6 +20,7 @@ from carbonsched.planning import (
     PlanningParameters,
     PlanningRequest,
     Prices,
+    QuotaHold,
     bounds,
 )
 from carbonsched.services.arrivals import ExpectedWork
@@ -29,6 +30,7 @@ from carbonsched.services.grid import Grid
 from carbonsched.services.learning import Learning
 from carbonsched.services.managed import ManagedCluster
 from carbonsched.services.parts import Part
+from carbonsched.services.pieces import Pieces
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.reserved import Reservations, ReservedRoom
 
@@ -51,6 +53,7 @@ class PlanningRequests:
         learning: Learning,
         policy: DelayPolicy,
         parameters: PlanningParameters,
+        pieces: Pieces,
         *,
         shadow: bool = False,
     ) -> None:
@@ -60,6 +63,7 @@ class PlanningRequests:
         self._learning = learning
         self._policy = policy
         self._parameters = parameters
+        self._pieces = pieces
         self._expected = ExpectedWork(ledger, learning, policy)
         self._reservations = Reservations()
         self._prices: dict[str, Prices] = {}
@@ -100,9 +104,26 @@ class PlanningRequests:
                 *unseen.waiting,
                 *also,
             ),
+            pausable=() if self.shadow or part else self._pieces.pausable(open_jobs, now),
             expected=() if holds or part is not None else self._expected.of(managed.name, now),
             before=before,
         )
+
+    def if_stopped(
+        self,
+        managed: ManagedCluster,
+        open_jobs: Iterable[KnownJob],
+        stopped: Mapping[JobKey, KnownJob],
+        now: int,
+    ) -> PlanningRequest:
+        """The same, had these running jobs been stopped: what is left of them waits.
+
+        Raises:
+            ClusterError: Slurm does not tell its nodes.
+        """
+        others = [one for one in open_jobs if one.job.key not in stopped]
+        rest = (self._pieces.stopped(one, now) for one in stopped.values())
+        return self.of(managed, others, now, tuple(one for one in rest if one is not None))
 
     def keep(self, managed: ManagedCluster, prices: Prices | None) -> None:
         """What a plan of this cluster found, for the next request to begin with."""
@@ -128,12 +149,13 @@ class PlanningRequests:
             key=job.key,
             cpus=job.cpus * job.tasks,
             bounds=bounds(
-                job, known.directives or Directives(start_now=True), self._policy, now,
-                known.begin_at,
+                self._pieces.as_bounded(job), known.directives or Directives(start_now=True),
+                self._policy, now, known.begin_at,
             ),
             prediction=_of_all_tasks(prediction, job.tasks),
-            length=self._learning.length(job),
+            length=self._pieces.length(job, now),
             user=job.user,
+            stop_cost_s=None if self.shadow else self._pieces.stop_cost_s(known),
         )  # fmt: skip
 
     def _missed(self, known: KnownJob, now: int) -> bool:
@@ -154,8 +176,14 @@ class PlanningRequests:
             self.job(known, prediction, now),
             planned_start_at=self._standing(job),
             released=self._released(job, now),
-            quota=None if job.started_at else self._quotas.hold(job, prediction, now),
+            quota=self._quota(job, prediction, now),
         )
+
+    def _quota(self, job: Job, prediction: Prediction | None, now: int) -> QuotaHold | None:
+        """Whether a budget holds the job; not one that a budget has let in, and that we stopped."""
+        if job.started_at or self._pieces.before(job.key) is not None:
+            return None
+        return self._quotas.hold(job, prediction, now)
 
     def _standing(self, job: Job) -> int | None:
         """The start of a deferral that stands in Slurm, also once it has passed.
@@ -202,10 +230,7 @@ class PlanningRequests:
         )
 
     def _left(self, job: Job, now: int) -> Spread | None:
-        if job.started_at is None:
-            return None
-        prediction = self._ledger.plans.prediction(job.key)
-        return self._learning.left(job, prediction, job.started_at, now)
+        return self._pieces.left(job, self._ledger.plans.prediction(job.key), now)
 
 
 def _ours_to_move(known: KnownJob) -> bool:

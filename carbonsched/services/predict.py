@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import Job
-from carbonsched.model.prediction import Prediction
+from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.ports import Clock
 from carbonsched.prediction import (
     PastRun,
@@ -16,6 +16,7 @@ from carbonsched.prediction import (
     from_history,
     from_limits,
     power_range,
+    rest_of,
 )
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
@@ -39,11 +40,14 @@ class Mass:
 class PredictJobs:
     """Makes predictions and keeps each version."""
 
-    def __init__(self, clusters: Clusters, ledger: Ledger, grid: Grid, clock: Clock) -> None:
+    def __init__(
+        self, clusters: Clusters, ledger: Ledger, grid: Grid, clock: Clock, stop_cost_s: int
+    ) -> None:
         self._clusters = clusters
         self._ledger = ledger
         self._grid = grid
         self._clock = clock
+        self._stop_cost_s = stop_cost_s
 
     def run(self) -> int:
         """Predict every open job; returns how many could be predicted."""
@@ -75,7 +79,7 @@ class PredictJobs:
         job = known.job
         managed = self._clusters.get(job.key.cluster)
         power = power_range(job.cpus, managed.classes_of(job.nodes))
-        return choose(
+        found = choose(
             self._by_epochs(known),
             from_history(
                 [self._as_on(managed, cluster, run) for cluster, run in past_runs],
@@ -84,6 +88,10 @@ class PredictJobs:
             ),
             from_limits(job.time_limit_s, power),
         )  # fmt: skip
+        before = self._ledger.stops.before(job.key)
+        if found is None or before is None or found.source is PredictionSource.EPOCHS:
+            return found  # its epochs are those of this run
+        return rest_of(found, before.left_s, self._stop_cost_s)
 
     def _as_on(self, managed: ManagedCluster, cluster: str, run: PastRun) -> PastRun:
         """A run of another cluster with the energy that it would have needed on this one.
@@ -134,7 +142,7 @@ class PredictJobs:
     def _past_runs(self, user: str) -> _History:
         since = self._clock.now() - HISTORY_S
         runs: _History = []
-        for past, energy_j in self._ledger.jobs.completed(user, since):
+        for past, done_s, energy_j in self._ledger.jobs.completed(user, since):
             if past.started_at is None or past.ended_at is None:
                 continue
             run = PastRun(
@@ -142,7 +150,7 @@ class PredictJobs:
                 name=past.name,
                 cpus=past.cpus,
                 ended_at=past.ended_at,
-                duration_s=past.ended_at - past.started_at,
+                duration_s=done_s + past.ended_at - past.started_at,
                 energy_j=energy_j,
             )
             runs.append((past.key.cluster, run))

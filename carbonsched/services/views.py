@@ -122,9 +122,18 @@ class Views:
             "saved_mg": plan.saved_mg if plan else None,
             "planned_at": plan.made_at if plan else None,
             **_shadow(kept),
+            **self._stops(job),
             "epoch": epochs[0],
             "epochs": epochs[1],
             "prediction": self._prediction(job, plan.start_at if shown and plan else None),
+        }
+
+    def _stops(self, job: Job) -> Row:
+        """When we stopped the run that this one goes on from, and whether this one is to stop."""
+        before, stop = self._ledger.stops.before(job.key), self._ledger.stops.of(job.key)
+        return {
+            "stopped_at": before.at if before else None,
+            "stopping_at": stop.at if stop and stop.state.under_way else None,
         }
 
     def _epochs(self, known: KnownJob) -> tuple[int | None, int | None]:

@@ -14,7 +14,8 @@ after them goes to sbatch unchanged (csbatch --help shows sbatch's help).
   --carbon-deadline=TIME     be done by then: 07:30, now+8h, 2026-11-22T07:30
   --carbon-now               do not delay; the job is still accounted
   --carbon-epochs=90         how many epochs the training will run
-  --carbon-checkpoint        the job writes checkpoints and may be requeued
+  --carbon-checkpoint        the job writes a checkpoint when it gets a signal
+                             (USR1): it may be stopped and go on later
   --carbon-campaign=NAME     gather the job under a name in reports
   --carbon-clusters=A,B      submit to that cluster of these on which the job
                              should emit least (any: of all that the site has)

@@ -51,6 +51,7 @@ class _Submission:
     options: Options
     directives: Directives
     places: Places | None
+    requeue: list[str]
 
     @property
     def leased(self) -> bool:
@@ -113,15 +114,23 @@ def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Su
     content = stdin if stdin is not None else read_head(path) if path is not None else b""
     head = scan(content, line.script or "standard input")
     options = given.over(head.options)
+    directives = to_directives(options, int(time.time()))
     return _Submission(
         words=words,
         line=line,
         head=head,
         stdin=stdin,
         options=options,
-        directives=to_directives(options, int(time.time())),
+        directives=directives,
         places=to_places(options),
+        requeue=_requeue_words(line, head) if directives.checkpoint else [],
     )
+
+
+def _requeue_words(line: CommandLine, head: ScriptHead) -> list[str]:
+    from carbonsched.submit.requeue import requeue_words  # noqa: PLC0415 - asked for by few
+
+    return requeue_words(line, head)
 
 
 def _submit(submission: _Submission) -> int:
@@ -182,7 +191,7 @@ def _additions(submission: _Submission, site: Site | None, placed: Placed | None
     lease_s = submission.lease_s(site)
     lease = [f"--begin=now+{lease_s}"] if lease_s else []
     mark = [f"--comment={encode_mark(submission.told(site))}"] if submission.marked else []
-    return lease + mark + where
+    return lease + mark + submission.requeue + where
 
 
 def _tell(submission: _Submission, site: Site, submitted: Submitted, placed: Placed | None) -> None:

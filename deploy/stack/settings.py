@@ -50,6 +50,7 @@ clusters:
   minimum_gain: 5 %
   safety_margin: {slot_s} s
   settle_lag: {settle_lag_s} s
+  checkpoints: {checkpoints}
 quotas: {quotas}
 """
 
@@ -131,7 +132,8 @@ class StackSettings:
     a folder with ``actual.csv`` and ``forecasts.csv`` that take the replay's place. ``quotas`` are
     pairs of a user and a monthly mass as the configuration writes it. ``node_gpus`` are the GPUs
     that nodes declare, in their order; none where it ends. ``node_watts`` are idle and full power
-    in the same way, ``USUAL_W`` where it ends.
+    in the same way, ``USUAL_W`` where it ends. ``checkpoints`` are keys of planning.checkpoints
+    with their values as the configuration writes them.
     """
 
     record_start: str = "2021-08-25T05:00Z"
@@ -148,6 +150,7 @@ class StackSettings:
     node_gpus: tuple[int, ...] = ()
     node_watts: tuple[tuple[float, float], ...] = ()
     mode: str = "active"
+    checkpoints: tuple[tuple[str, str], ...] = ()
 
     def yaml(
         self,
@@ -181,6 +184,7 @@ class StackSettings:
             slot_s=self.slot_s,
             settle_lag_s=round(2 * self.hour_s),
             quotas=lines or "[]",
+            checkpoints="{" + ", ".join(f"{key}: {one}" for key, one in self.checkpoints) + "}",
         )
 
     def _cluster(self, part: ClusterPart) -> str:

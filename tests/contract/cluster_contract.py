@@ -13,6 +13,7 @@ import pytest
 
 from carbonsched.errors import ClusterRefusedError
 
+PATIENT = "trap true USR1; sleep 60 & wait"
 AWKWARD = 'a "b" | c,d ü\ne\x1ff'
 
 
@@ -151,8 +152,69 @@ class ClusterContract:
         assert [run.key for run in runs] == [first.key, second.key]
         assert all(run.ended and run.ended_at >= run.started_at for run in runs)
 
+    def test_a_job_is_signalled_and_requeued_while_it_runs(self, cluster, bench):
+        job_id = bench.submit("--requeue", "-t5", f"--job-name={AWKWARD}", "--wrap", PATIENT)
+        bench.wait(job_id, "RUNNING")
+        first = cluster.job(job_id)
+        standing = cluster.standing(job_id)
+        assert (standing.state, standing.ended_at, standing.requeueable) == ("RUNNING", None, True)
+        assert (standing.submitted_at, standing.restarts) == (first.key.submitted_at, 0)
+        time.sleep(1.1)  # until the shell has its trap; and a second of its own for the requeue
+        cluster.signal(job_id, "USR1")
+        cluster.requeue(job_id, ended=False)
+        bench.wait(job_id, "PENDING")
+        standing = cluster.standing(job_id)
+        assert (standing.state, standing.restarts, standing.ended_at) == ("PENDING", 1, None)
+        waiting = cluster.job(job_id)
+        assert waiting.eligible_at - waiting.key.submitted_at > 60  # Slurm's own delay
+        assert waiting.comment == first.comment
+        with pytest.raises(ClusterRefusedError, match=str(job_id)):
+            cluster.requeue(job_id, ended=True)
+        bench.cancel(job_id)
+
+    def test_how_a_job_ended_is_told_and_one_that_ended_is_requeued_if_that_is_asked(
+        self, cluster, bench
+    ):
+        job_id = bench.submit("--requeue", "-t5", "--wrap", f"{PATIENT}; exit 75")
+        bench.wait(job_id, "RUNNING")
+        time.sleep(1.1)
+        cluster.signal(job_id, "USR1")
+        bench.wait(job_id, "FAILED")
+        standing = cluster.standing(job_id)
+        assert (standing.state, standing.exit_status, standing.exit_signal) == ("FAILED", 75, 0)
+        assert abs(standing.ended_at - time.time()) < 10
+        cluster.requeue(job_id, ended=False)  # left alone, and nothing said
+        assert cluster.standing(job_id).state == "FAILED"
+        cluster.requeue(job_id, ended=True)
+        bench.wait(job_id, "PENDING")
+        assert cluster.job(job_id).key.restarts == 1
+        bench.cancel(job_id)
+
+    def test_a_job_that_a_signal_kills(self, cluster, bench):
+        job_id = bench.submit("-t5", "--wrap", "sleep 60")
+        bench.wait(job_id, "RUNNING")
+        time.sleep(0.5)
+        cluster.signal(job_id, "USR1")
+        bench.wait(job_id, "FAILED")
+        assert cluster.standing(job_id).exit_signal == 10
+
+    def test_what_may_not_be_requeued_says_so(self, cluster, bench):
+        job_id = bench.submit("--no-requeue", "--wrap", "sleep 60")
+        bench.wait(job_id, "RUNNING")
+        assert not cluster.standing(job_id).requeueable
+        with pytest.raises(ClusterRefusedError, match=str(job_id)):
+            cluster.requeue(job_id, ended=False)
+        bench.cancel(job_id)
+
     def test_a_job_that_nobody_knows(self, cluster):
         assert cluster.job(99_999_999) is None
+        assert cluster.standing(99_999_999) is None
+        for call in (
+            lambda: cluster.signal(99_999_999, "USR1"),
+            lambda: cluster.requeue(99_999_999, ended=False),
+        ):
+            with pytest.raises(ClusterRefusedError, match="99999999"):
+                call()
 
     def test_nodes(self, cluster, bench):
         nodes = cluster.nodes()

@@ -71,7 +71,7 @@ def old_commands(lab_folder):
     """Slurm's commands with a squeue that knows no ``--json``."""
     folder = lab_folder / "old-commands"
     folder.mkdir()
-    for name in ("sacct", "scontrol", "sinfo"):
+    for name in ("sacct", "scancel", "scontrol", "sinfo"):
         (folder / name).symlink_to(shutil.which(name))
     (folder / "squeue").write_text(OLD_SQUEUE.format(squeue=shutil.which("squeue")))
     (folder / "squeue").chmod(0o755)

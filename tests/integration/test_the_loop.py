@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from trial import ADA, BEN
+from trial import ADA, BEN, check_evidence
 
 pytestmark = pytest.mark.cluster
 
 NOW = ("--carbon-now", "--time=1")
 LATER = ("--carbon-max-delay=1min", "--time=1")
 ODD_NAME = """two  words 'single' "double" $HOME `id` ünï\nnext line;|&"""
-
-
-def check_evidence(trial, row):
-    """From the readings to the figures, and no entry that the readings do not bear."""
-    evidence = row["evidence"]
-    assert evidence
-    assert sum(one["energy_j"] for one in evidence) == row["energy_j"] > 0
-    assert abs(sum(Decimal(one["mg"]) for one in evidence) - row["mg"]) <= Decimal("0.501")
-    assert trial.charged(row) == {"mg": row["mg"], "energy_j": row["energy_j"]}
-    for one in evidence:
-        assert one["g_per_kwh"] == trial.grid.level(one["start_at"])
-        exact = Decimal(one["energy_j"]) * Decimal(str(one["g_per_kwh"])) * Decimal("1.25") / 3600
-        assert Decimal(one["mg"]) == pytest.approx(exact, abs=Decimal("0.00001"))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -101,6 +102,19 @@ class Answer:
         return message
 
 
+def check_evidence(trial: Trial, row: dict[str, Any]) -> None:
+    """From the readings to the figures, and no entry that the readings do not bear."""
+    evidence = row["evidence"]
+    assert evidence
+    assert sum(one["energy_j"] for one in evidence) == row["energy_j"] > 0
+    assert abs(sum(Decimal(one["mg"]) for one in evidence) - row["mg"]) <= Decimal("0.501")
+    assert trial.charged(row) == {"mg": row["mg"], "energy_j": row["energy_j"]}
+    for one in evidence:
+        assert one["g_per_kwh"] == trial.grid.level(one["start_at"])
+        exact = Decimal(one["energy_j"]) * Decimal(str(one["g_per_kwh"])) * Decimal("1.25") / 3600
+        assert abs(Decimal(one["mg"]) - exact) <= Decimal("0.00001")
+
+
 class Trial:
     """One cluster with carbonsched on it; ``extras`` are its agents', ``speeds`` the stack's."""
 
@@ -147,9 +161,9 @@ class Trial:
         self._wait_forecast()
         return at
 
-    def plateau(self, reach_s: int = _DAY_S) -> None:
+    def plateau(self, reach_s: int = _DAY_S, level: int = DIRTY) -> None:
         """No reason to wait, known to the daemon."""
-        self.grid.plateau(reach_s)
+        self.grid.plateau(reach_s, level)
         self._wait_forecast()
 
     def _wait_forecast(self) -> None:

@@ -67,6 +67,28 @@ def test_a_shadow_plan_is_told_as_one(ask, daemon, samples):
     assert "508 g if started now, 412 g by its plan" in " ".join(ask("--why").split())
 
 
+def test_why_tells_of_a_stop_for_a_cleaner_window(ask, daemon, samples):
+    def told(**fields):
+        row = samples.queue_job(**fields)
+        daemon.answers["/v1/queue"] = (200, {"now": samples.NOW, "jobs": [row]})
+        return " ".join(ask("--why").split())
+
+    assert (
+        "It was stopped 13:30 for a cleaner window and goes on Sat 02:00, which is expected to"
+        " save 96.0 g."
+    ) in told(stopped_at=samples.NOW - 3600, restarts=1)
+    assert "for a cleaner window and goes on Sat 02:00. Decided" in told(
+        stopped_at=samples.NOW - 3600, restarts=1, saved_mg=None
+    )
+    running = {"state": "RUNNING", "started_at": samples.NOW - 600}
+    assert "It was stopped 13:30 for a cleaner window and has gone on since it started." in told(
+        stopped_at=samples.NOW - 3600, restarts=1, **running
+    )
+    assert "It was told 14:29:00 to write a checkpoint; it is about to be stopped" in told(
+        stopping_at=samples.NOW - 60, **running
+    )
+
+
 def test_a_job_without_a_plan_has_no_masses(ask):
     assert "CO2, as" not in ask("--why", "-j", "1304")
     assert ask("-P", "-n", "-o", "JobID,Best", "-j", "1301,1304").split() == [

@@ -76,6 +76,9 @@ def test_what_is_left_away_has_the_documented_default(config):
     assert site.daemon.ticks.plan_s == 60.0
     assert site.planning.default_max_delay_s == 0
     assert site.planning.slot_s == 900
+    stops = site.planning.checkpoints
+    assert (stops.stop, stops.signal) == (True, "USR1")
+    assert (stops.grace_s, stops.cost_s, stops.least_run_s) == (120, 300, 1800)
     assert site.quotas == ()
     assert site.site.operators == ()
     assert site.site.state_dir == Path("/var/lib/carbonsched")
@@ -108,6 +111,13 @@ def test_values_arrive_in_their_units(config):
     assert site.quotas[0].monthly_mg == 1_500_000_000
     assert site.clusters[0].nodes[0].max_w == 200
     assert site.clusters[0].pue.constant_ppm == 1_234_567
+
+
+def test_how_running_jobs_are_stopped(config):
+    written = {"stop": "false", "signal": "TERM", "grace": "90s", "cost": "0s", "least_run": "1h"}
+    stops = config({("planning", "checkpoints"): written}).planning.checkpoints
+    assert (stops.stop, stops.signal) == (False, "TERM")
+    assert (stops.grace_s, stops.cost_s, stops.least_run_s) == (90, 0, 3600)
 
 
 def test_a_configuration_cannot_be_changed(config):
@@ -193,6 +203,10 @@ def test_the_file_does_not_take_the_names_of_code(problems):
         ({("daemon", "listen_port"): "0"}, "must be at least 1"),
         ({("daemon", "lease"): "30s"}, "lease: 30 s is not longer than ticks.adopt"),
         ({("daemon", "ticks"): {"adopt": "5min"}}, "lease: 120 s is not longer"),
+        (
+            {("planning", "checkpoints"): {"signal": "KILL"}},
+            "planning.checkpoints.signal: expected 'USR1', 'USR2', 'HUP', 'INT' or 'TERM'",
+        ),
         (
             {("planning",): {"mode": "shadwo"}},
             "planning.mode: expected 'active' or 'shadow'; 'shadwo' is written here; did you mean",

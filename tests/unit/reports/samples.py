@@ -216,6 +216,7 @@ def queue_job(number: int = 1301, **changed) -> dict:
         "plan_text": "starts in 11 h 30 min: 412 g instead of 508 g if started now (19 % less)",
         "expected_mg": 412_000, "baseline_mg": 508_000, "saved_mg": 96_000,
         "best_mg": 400_000, "planned_at": NOW - 540, "shadow_start_at": None, "shadow_mg": None,
+        "stopped_at": None, "stopping_at": None,
         "forecast_label": PROVIDER, "epoch": None, "epochs": 50,
         "prediction": {
             "source": "history", "samples": 7, "duration_s": 7200, "duration_low_s": 6000,

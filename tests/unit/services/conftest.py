@@ -15,7 +15,7 @@ from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Qualit
 from carbonsched.model.intensity import Forecast, IntensitySeries, Point, SeriesInfo
 from carbonsched.model.job import Job, JobKey
 from carbonsched.planning import DelayPolicy, PlanningParameters
-from carbonsched.ports import Node, Partition, Pue, Reservation
+from carbonsched.ports import Node, Partition, Pue, Reservation, Standing
 from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.audit import Audits
 from carbonsched.services.grid import Grid
@@ -23,6 +23,7 @@ from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.learning import Learning
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Moves
+from carbonsched.services.pieces import Pieces, StopPolicy
 from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.planning_request import PlanningRequests
@@ -33,6 +34,7 @@ from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
 from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.statement import Statements
+from carbonsched.services.stops import StopRuns
 from carbonsched.services.views import Views
 from carbonsched.site import NodeClass
 from carbonsched.transport.munge import Caller
@@ -40,6 +42,7 @@ from carbonsched.transport.munge import Caller
 START = 1_792_998_000  # a whole hour
 LEASE_S = 120
 INFO = SeriesInfo(provider="recorded", zone="DE")
+STOPPING = StopPolicy(enabled=True, signal="USR1", grace_s=120, cost_s=300, least_run_s=1800)
 ALIKE = (NodeClass(nodes="n[1-2]", cpus=8, idle_w=80.0, max_w=240.0),)
 ROOT = Caller(uid=0, gid=0, payload=b"")
 
@@ -69,6 +72,10 @@ class StandInSlurm:
         self.parts: dict[Partition, tuple[str, ...]] = {}
         self.drained: set[str] = set()
         self.moves: list[tuple[int, int, str]] = []
+        self.signals: list[tuple[int, str]] = []
+        self.requeues: list[int] = []
+        self.fixed: set[int] = set()  # jobs that may not be requeued
+        self._ended: dict[int, tuple[int, int]] = {}
         self._next = 1
 
     def submit(self, user="ada", directives=None, *, begin=LEASE_S, **fields) -> Job:
@@ -92,9 +99,47 @@ class StandInSlurm:
             self.present[job_id], state="RUNNING", started_at=now, nodes=(node,)
         )
 
-    def end(self, job_id: int, state="COMPLETED") -> None:
+    def end(self, job_id: int, state="COMPLETED", status=0, by_signal=0) -> None:
         job = self.present.pop(job_id)
         self.past.append(replace(job, state=state, ended_at=self._clock.now()))
+        self._ended[job_id] = status, by_signal
+
+    def standing(self, job_id):
+        if job_id in self.present:
+            job, exits = self.present[job_id], (0, 0)
+        elif job_id in self._ended:
+            job = [one for one in self.past if one.key.job_id == job_id][-1]
+            exits = self._ended[job_id]
+        else:
+            return None
+        return Standing(
+            state=job.state, reason=job.reason, submitted_at=job.key.submitted_at,
+            restarts=job.key.restarts, requeueable=job_id not in self.fixed, ended_at=job.ended_at,
+            exit_status=exits[0], exit_signal=exits[1],
+        )  # fmt: skip
+
+    def signal(self, job_id, name):
+        self.signals.append((job_id, name))
+
+    def requeue(self, job_id, *, ended):
+        """As Slurm does it: the run's record ends now, and the next begins in two minutes."""
+        if job_id in self.fixed:
+            raise ClusterRefusedError(f"job {job_id} was not requeued: disabled")
+        if ended == (job_id in self.present):
+            return  # Slurm says nothing where it leaves a job alone
+        now = self._clock.now()
+        self.requeues.append(job_id)
+        if ended:
+            job = [one for one in self.past if one.key.job_id == job_id][-1]
+            self.past.remove(job)
+        else:
+            job = self.present.pop(job_id)
+        self.past.append(replace(job, state="REQUEUED", ended_at=now))
+        key = replace(job.key, submitted_at=now, restarts=job.key.restarts + 1)
+        self.present[job_id] = replace(
+            job, key=key, state="PENDING", started_at=None, ended_at=None, nodes=(),
+            eligible_at=now + 121,
+        )  # fmt: skip
 
     def jobs(self):
         return list(self.present.values())
@@ -141,6 +186,7 @@ class Site:
     embodied: Embodied | None = None
     shadow: bool = False
     most_moves: int = 200
+    stopping: StopPolicy = STOPPING
     others: tuple[ManagedCluster, ...] = ()
     node_classes: tuple[NodeClass, ...] = ALIKE
 
@@ -155,16 +201,23 @@ class Site:
             self.ledger.archive, {name: (replace(INFO, zone=name),) for name in zones}, 3600
         )
         self.adopt = AdoptJobs(self.clusters, self.ledger, self.clock)
-        self.predict = PredictJobs(self.clusters, self.ledger, self.grid, self.clock)
+        self.predict = PredictJobs(
+            self.clusters, self.ledger, self.grid, self.clock, self.stopping.cost_s
+        )
         self.quotas = Quotas(Budgets(users=self.budgets), self.ledger, self.predict, "UTC")
         policy = DelayPolicy(default_max_delay_s=0, max_delay_s=7 * 86_400)
         parameters = PlanningParameters(slot_s=900, minimum_gain_pct=5.0)
+        learning = Learning(self.clusters, self.ledger)
+        pieces = Pieces(self.ledger, learning, policy, self.stopping)
         requests = PlanningRequests(
-            self.ledger, self.grid, self.quotas, Learning(self.clusters, self.ledger), policy,
-            parameters, shadow=self.shadow,
+            self.ledger, self.grid, self.quotas, learning, policy, parameters, pieces,
+            shadow=self.shadow,
         )  # fmt: skip
         moves = Moves(self.ledger, self.most_moves)
-        self.plan = PlanStarts(self.clusters, self.ledger, requests, self.quotas, self.clock, moves)
+        stops = StopRuns(self.ledger, pieces, self.stopping, self.clock)
+        self.plan = PlanStarts(
+            self.clusters, self.ledger, requests, self.quotas, self.clock, moves, stops
+        )
         self.place = PlaceJobs(self.clusters, self.ledger, self.predict, requests, self.clock)
         presence = Presence()
         self.settle = SettleJobs(

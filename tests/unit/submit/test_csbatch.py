@@ -94,6 +94,63 @@ def test_carbon_lines_and_the_command_line_join(place):
     assert b"--comment=carbonsched/1 delay=21600 epochs=5 lease=77" in place.words()
 
 
+MARK = b"--comment=carbonsched/1 checkpoint=1 lease=77"
+
+
+def test_a_job_that_writes_checkpoints_can_be_requeued_and_keeps_its_output(place):
+    place.run("--carbon-checkpoint", "-n4", "job.sh")
+    assert place.words()[1:] == [MARK, b"--requeue", b"--open-mode=append", b"-n4", b"job.sh"]
+
+
+@pytest.mark.parametrize(
+    ("words", "head", "variables", "added"),
+    [
+        (["--open-mode=truncate"], "", {}, ["--requeue"]),
+        (["--requeue"], "", {}, ["--open-mode=append"]),
+        ([], "#SBATCH --open-mode=truncate", {}, ["--requeue"]),
+        ([], "#SBATCH --requeue --open-mode truncate", {}, []),
+        ([], "", {"SBATCH_OPEN_MODE": "truncate"}, ["--requeue"]),
+        ([], "", {"SBATCH_REQUEUE": "1"}, ["--open-mode=append"]),
+        ([], "#SBATCH --unheard-of", {}, []),
+        (["--unheard-of"], "", {}, []),
+    ],
+)
+def test_what_its_owner_says_of_that_stays(place, words, head, variables, added):
+    (place.folder / "job.sh").write_text(f"#!/bin/sh\n{head}\nhostname\n")
+    place.run("--carbon-checkpoint", *words, "job.sh", **variables)
+    told = place.words()
+    ours = told[: len(told) - len(words) - 1]
+    needed = (b"--requeue", b"--open-mode=append")
+    assert [word for word in ours if word in needed] == [os.fsencode(word) for word in added]
+
+
+@pytest.mark.parametrize(
+    ("words", "head", "variables"),
+    [
+        (["--no-requeue"], "", {}),
+        (["--no-req"], "", {}),
+        ([], "#SBATCH --no-requeue", {}),
+        ([], "", {"SBATCH_NO_REQUEUE": "1"}),
+        (["--requeue", "--no-requeue"], "", {}),
+    ],
+)
+def test_a_job_that_must_not_be_requeued_cannot_run_in_pieces(place, words, head, variables):
+    (place.folder / "job.sh").write_text(f"#!/bin/sh\n{head}\n#CARBON --checkpoint\nhostname\n")
+    done = place.run(*words, "job.sh", **variables)
+    assert (done.returncode, done.stdout) == (64, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert line == (
+        "csbatch: error: --carbon-checkpoint and sbatch's --no-requeue contradict each other;"
+        " give one"
+    )
+    assert not (place.folder / "words").exists()
+
+
+def test_a_job_without_checkpoints_may_rule_a_requeue_out(place):
+    place.run("--no-requeue", "job.sh")
+    assert place.words()[2:] == [b"--no-requeue", b"job.sh"]
+
+
 def test_a_script_from_standard_input_is_read_and_handed_on(place):
     script = b"#!/bin/sh\n#CARBON --max-delay=1h\n\xff\x00 hostname\n" + b"x" * 300_000
     place.run("-n2", stdin=script)
