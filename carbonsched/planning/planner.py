@@ -29,14 +29,13 @@ from carbonsched.planning.request import (
     PlanningRequest,
     Prices,
 )
-from carbonsched.planning.rooms import Rooms
+from carbonsched.planning.rooms import CAREFUL, TYPICAL, Rooms
 from carbonsched.planning.signal import Signal
 from carbonsched.planning.telling import Telling
+from carbonsched.planning.triage import Order
 
 _TIGHT_S = 2 * 3600
 """A job with less time than this takes room before larger ones do."""
-_CAREFUL = 0.8
-_TYPICAL = 0.6
 _QUEUED = "it waits in the queue"
 
 
@@ -90,7 +89,7 @@ class _Planner:
         open_jobs = [job for job in self._jobs if job.key not in choices]
         pressed = self._pressed(open_jobs, choices)
         prices = self._price(open_jobs)
-        rooms = self._rooms(_TYPICAL)
+        rooms = self._rooms(TYPICAL)
         for job in sorted(self._jobs, key=urgency):
             if job.key in choices:
                 self._count(job, choices[job.key], rooms)
@@ -105,7 +104,7 @@ class _Planner:
         chooser = Chooser(self._now, parameters, self._ahead, costs, rooms)
         for job in self._in_turn(weighed):
             chosen = chooser.choose(job, self._pressing.last_at(job))
-            choices[job.key] = chosen or self._pressing.hurry(job, rooms, FULL)
+            choices[job.key] = chosen or self._without_room(job, rooms, order)
         for job in order.late:  # within its bounds even so
             latest_at = job.bounds.latest_at
             choices[job.key] = self._pressing.hurry(job, rooms, FULL, latest_at)
@@ -155,7 +154,7 @@ class _Planner:
 
     def _pressed(self, jobs: list[PlanningJob], choices: dict[JobKey, Choice]) -> list[PlanningJob]:
         """The jobs that can wait no longer; those in a queue are given theirs in ``choices``."""
-        rooms = self._rooms(_CAREFUL)
+        rooms = self._rooms(CAREFUL)
         for job in self._jobs:
             if job.key in choices:
                 self._count(job, choices[job.key], rooms)
@@ -172,6 +171,17 @@ class _Planner:
         busy = sum(one.cpus for cluster in clusters for one in cluster.busy)
         waiting = sum(job.cpus for job in self._jobs)
         return busy + waiting > sum(cluster.cpus for cluster in clusters)
+
+    def _without_room(self, job: PlanningJob, rooms: Rooms, order: Order) -> Choice:
+        """It queues at once, where Slurm keeps nodes for it in its turn.
+
+        Where some will be late it waits for its turn outside, not to go ahead of those.
+        """
+        if order.late:
+            return self._pressing.hurry(job, rooms, FULL)
+        floor_at = job.floor_at(self._now)
+        _, place = rooms.queue(job.places, floor_at)
+        return Choice(floor_at, Reason.NO_ROOM, FULL, place)
 
     def _count(self, job: PlanningJob, choice: Choice, rooms: Rooms) -> None:
         """Take the job's room where the queue will let it in.

@@ -10,6 +10,10 @@ from carbonsched.model.spread import Spread
 from carbonsched.planning.capacity import Room
 from carbonsched.planning.request import Busy, ClusterState, Place
 
+CAREFUL = 0.8
+TYPICAL = 0.6
+"""Quantiles of lengths: where somebody may be late, and where nothing presses."""
+
 
 class Rooms:
     """Counts jobs by the larger of their mean and a quantile of their length.

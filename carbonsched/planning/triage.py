@@ -46,12 +46,12 @@ def least_danger(
 ) -> Order | None:
     """The best of some orders for these jobs, given in that of their latest starts.
 
-    Each takes the first room in turn. ``None`` where nobody may be late in that order; else what
-    it has is compared with the rule of Moore (1968) for one machine of all ``cpus``, with the
-    least work first, and with the widest first. ``rooms`` stay as they are.
+    Each takes the first room in turn. ``None`` where nobody is late in that order; else what it
+    has is compared with the rule of Moore (1968) for one machine of all ``cpus``, with the least
+    work first, and with the widest first. ``rooms`` stay as they are.
     """
-    best = _tried(by_latest, rooms, now, tight)
-    if not best.in_danger:
+    best = plain = _tried(by_latest, rooms, now, tight)
+    if not plain.order.late:
         return None
     work = {job.key: _work(job) for job in by_latest}
     others = (
@@ -61,7 +61,8 @@ def least_danger(
     )
     for jobs in others:
         found = _tried(jobs, rooms, now, tight)
-        if found.score < best.score:
+        fewer = len(found.order.late) < len(plain.order.late)
+        if fewer and found.score < best.score:
             best = found
     return best.order
 

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Plan
 from carbonsched.planning import PlanningRequest
-from carbonsched.planning.rooms import Rooms
-
-_SHARE = 0.6
-"""The quantile of lengths by which the planner counts them where nothing presses."""
+from carbonsched.planning.rooms import TYPICAL, Rooms
 
 
 def let_in_at(
@@ -24,7 +21,7 @@ def let_in_at(
     jobs = {job.key: job for job in request.jobs}
     until_at = request.now + request.parameters.horizon_s
     slot_s = request.parameters.slot_s
-    rooms = Rooms(request.clusters, request.now, until_at, slot_s, _SHARE)
+    rooms = Rooms(request.clusters, request.now, until_at, slot_s, TYPICAL)
     for one in sorted(plans, key=lambda one: (one.start_at, one.key)):
         job = jobs[one.key]
         if one.key == key or one.start_at >= until_at:

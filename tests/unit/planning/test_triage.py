@@ -69,18 +69,6 @@ def test_narrow_jobs_that_would_break_up_the_nodes_of_wide_ones_come_after_them(
     assert set(numbers(found.late)) < {0, 1, 2}
 
 
-def test_an_order_in_which_nobody_is_in_danger_is_better_than_one_in_which_nobody_is_late():
-    long = job(0, hours=9, slack_h=20)
-    short = [job(n, hours=1, slack_h=21) for n in range(1, 10)]
-
-    def tight(one, at):
-        return at > NOW + 10 * HOUR and one.key.job_id > 0
-
-    found = triage([long, *short], tight=tight)
-    assert found is not None
-    assert (found.urgent, found.late) == ((), ())
-
-
 def test_only_up_to_the_last_that_may_be_late_anything_is_urgent():
     jobs = [job(0, hours=20, slack_h=1), *(job(n, hours=1, slack_h=5) for n in (1, 2, 3))]
     found = triage(jobs, tight=lambda one, _at: one.key.job_id == 2)
