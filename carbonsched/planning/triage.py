@@ -13,6 +13,10 @@ from carbonsched.planning.rooms import Rooms
 _PACKING = 0.85
 """The share of the CPUs that a full cluster uses: jobs do not fill it to the brim."""
 
+_CLEARLY = 5
+"""So many fewer jobs are to be late in another order: the reckoning errs by some, and those that
+are late by it come last."""
+
 Tight = Callable[[PlanningJob, int], bool]
 """Whether a job that gets its room then may be late if things take longer."""
 
@@ -46,12 +50,12 @@ def least_danger(
 ) -> Order | None:
     """The best of some orders for these jobs, given in that of their latest starts.
 
-    Each takes the first room in turn. ``None`` where nobody is late in that order; else what it
-    has is compared with the rule of Moore (1968) for one machine of all ``cpus``, with the least
-    work first, and with the widest first. ``rooms`` stay as they are.
+    Each takes the first room in turn. What that order has is compared with the rule of Moore (1968)
+    for one machine of all ``cpus``, with the least work first, and with the widest first; ``None``
+    where none of these has clearly fewer late. ``rooms`` stay as they are.
     """
     best = plain = _tried(by_latest, rooms, now, tight)
-    if not plain.order.late:
+    if len(plain.order.late) < _CLEARLY:
         return None
     work = {job.key: _work(job) for job in by_latest}
     others = (
@@ -61,10 +65,10 @@ def least_danger(
     )
     for jobs in others:
         found = _tried(jobs, rooms, now, tight)
-        fewer = len(found.order.late) < len(plain.order.late)
+        fewer = len(found.order.late) + _CLEARLY <= len(plain.order.late)
         if fewer and found.score < best.score:
             best = found
-    return best.order
+    return None if best is plain else best.order
 
 
 def _tried(jobs: Sequence[PlanningJob], rooms: Rooms, now: int, tight: Tight) -> _Trial:
