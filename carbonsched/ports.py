@@ -50,12 +50,16 @@ class IntensityProvider(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node as Slurm describes it."""
+    """A node as Slurm describes it.
+
+    ``maintained``: it takes no work because a maintenance is on, and will when that is over.
+    """
 
     name: str
     cpus: int
     available: bool
     partitions: tuple[str, ...] = ()
+    maintained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,20 +213,18 @@ class PlanningRequests:
     ) -> ClusterState:
         nodes = managed.cluster.nodes() if part is None else part.nodes
         reserved = self._reservations.of(managed.cluster, now)
-        room = ReservedRoom(reserved if part is None else part.reservations(reserved), nodes)
+        room = ReservedRoom(reserved if part is None else part.reservations(reserved), nodes, now)
         running = (
-            Busy(cpus=room.outside(job, now), left=self._left(job, now))
-            for job in jobs
-            if job.active
+            Busy(cpus=room.outside(job), left=self._left(job, now)) for job in jobs if job.active
         )
         return ClusterState(
             name=managed.name,
-            cpus=sum(node.cpus for node in nodes if node.available),
+            cpus=room.cpus,
             pue_ppm=managed.pue_ppm,
             forecast=self._grid.forecast(managed.zone, now),
             ranking=self._grid.ranking(managed.zone, now),
             busy=(*running, *more),
-            reserved=room.until(now, now + self._parameters.horizon_s),
+            reserved=room.until(now + self._parameters.horizon_s),
         )
 
     def _left(self, job: Job, now: int) -> Spread | None:

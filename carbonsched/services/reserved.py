@@ -44,12 +44,25 @@ class Reservations:
 class ReservedRoom:
     """One cluster's reservations beside its nodes, as a planner counts CPUs."""
 
-    def __init__(self, reservations: Sequence[Reservation], nodes: Sequence[Node]) -> None:
+    def __init__(
+        self, reservations: Sequence[Reservation], nodes: Sequence[Node], now: int
+    ) -> None:
         self._reservations = reservations
-        self._cpus = {node.name: node.cpus for node in nodes}
-        self._open = {node.name: node.cpus for node in nodes if node.available}
+        self._now = now
+        self._all = {node.name: node.cpus for node in nodes}
+        back = self._kept()
+        self._open = {
+            node.name: node.cpus
+            for node in nodes
+            if node.available or (node.maintained and node.name in back)
+        }
 
-    def until(self, now: int, until_at: int) -> tuple[Reserved, ...]:
+    @property
+    def cpus(self) -> int:
+        """Those of nodes that take work, now or when the maintenance that is on is over."""
+        return sum(self._open.values())
+
+    def until(self, until_at: int) -> tuple[Reserved, ...]:
         """Each time in ``[now, until_at)`` that nodes which take work otherwise are reserved."""
         found = []
         for one in self._reservations:
@@ -59,25 +72,30 @@ class ReservedRoom:
             starts = range(one.start_at, until_at, one.every_s) if one.every_s else (one.start_at,)
             for start_at in starts:
                 end_at = start_at + one.end_at - one.start_at
-                if start_at < until_at and end_at > now:
-                    found.append(Reserved(cpus=held, start_at=max(start_at, now), end_at=end_at))
+                if start_at < until_at and end_at > self._now:
+                    first_at = max(start_at, self._now)
+                    found.append(Reserved(cpus=held, start_at=first_at, end_at=end_at))
         return tuple(found)
 
-    def outside(self, job: Job, now: int) -> int:
+    def outside(self, job: Job) -> int:
         """The CPUs of a running job that no reservation counts already: those on other nodes."""
-        kept = {
-            node
-            for one in self._reservations
-            if one.start_at <= now < one.end_at and self._whole(one)
-            for node in one.nodes
-        }
+        kept = self._kept()
         if kept.isdisjoint(job.nodes):
             return job.cpus
         return job.cpus * sum(node not in kept for node in job.nodes) // len(job.nodes)
 
+    def _kept(self) -> frozenset[str]:
+        """The nodes that reservations have to themselves now."""
+        return frozenset(
+            node
+            for one in self._reservations
+            if one.start_at <= self._now < one.end_at and self._whole(one)
+            for node in one.nodes
+        )
+
     def _whole(self, one: Reservation) -> bool:
         """Whether it has its nodes to itself, not only some of their CPUs."""
-        return one.cpus is None or one.cpus >= _sum(one, self._cpus)
+        return one.cpus is None or one.cpus >= _sum(one, self._all)
 
     def _held(self, one: Reservation) -> int:
         whole = _sum(one, self._open)

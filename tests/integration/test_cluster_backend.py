@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,19 @@ class TestWithJson(ClusterContract):
         cluster.set_start(job_id, 2_000_000_000, "carbonsched: seen")
         assert cluster.job(job_id).admin_comment == "carbonsched: seen"
         bench.cancel(job_id)
+
+    def test_a_node_in_maintenance_is_known_to_come_back(self, cluster, bench, lab):
+        def node():
+            return next(one for one in cluster.nodes() if one.name == lab.nodes[0])
+
+        bench.reserve("maintenance", lab.nodes[0], int(time.time()), 5)
+        try:
+            lab.wait_until(lambda: node().maintained, "the maintenance")
+            assert not node().available
+        finally:
+            bench.release("maintenance")
+        lab.wait_until(lambda: node().available, "the node's return")
+        assert not node().maintained
 
 
 class TestWithoutJson(ClusterContract):

@@ -276,6 +276,17 @@ def test_which_nodes_can_take_work(state, available):
     assert node_list.read_nodes(f"n1|4|{state}|main\n")[0].available is available
 
 
+@pytest.mark.parametrize(
+    ("state", "maintained"),
+    [
+        ("maint", True), ("MAINT", True), ("mixed$", True), ("allocated$", True),
+        ("maint*", False), ("drained$", False), ("down$", False), ("idle", False), ("idle@", False),
+    ],
+)  # fmt: skip
+def test_which_nodes_come_back_when_a_maintenance_is_over(state, maintained):
+    assert node_list.read_nodes(f"n1|4|{state}|main\n")[0].maintained is maintained
+
+
 def test_reservations_as_recorded():
     found = reservations.read_reservations(text_of(RECORDED / "reservations.txt"))
     assert [(one.nodes, one.cpus, one.every_s, one.end_at - one.start_at) for one in found] == [

@@ -254,3 +254,22 @@ def test_nodes_that_take_no_work_are_not_reserved_beside(site, asked, monkeypatc
     site.round()
     state = asked[0].clusters[0]
     assert (state.cpus, [one.cpus for one in state.reserved]) == (8, [8])
+
+
+@pytest.mark.parametrize(("reserved", "cpus"), [(("n1",), 16), (("n2",), 8), ((), 8)])
+def test_nodes_whose_maintenance_ends_are_there_again_after_it(
+    site, asked, monkeypatch, reserved, cpus
+):
+    """Where no reservation tells when that is, they are not counted."""
+    site.forecast(*[300] * 8)
+    if reserved:
+        site.slurm.reserved = [Reservation(start_at=START, end_at=START + HOUR, nodes=reserved)]
+    nodes = [
+        Node(name="n1", cpus=8, available=False, maintained=True),
+        Node(name="n2", cpus=8, available=True),
+    ]
+    monkeypatch.setattr(site.slurm, "nodes", lambda: nodes)
+    site.round()
+    state = asked[0].clusters[0]
+    held = [(one.cpus, one.end_at) for one in state.reserved]
+    assert (state.cpus, held) == (cpus, [(8, START + HOUR)] if reserved else [])
