@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from carbonsched.config.schema import (
     StaticConfig,
 )
 
+_SETTING = re.compile(r"^\s*(Priority\w+)\s*=\s*([^\s#]+)", re.IGNORECASE | re.MULTILINE)
+"""One to a line, as slurm.conf has them; of two the last counts."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -37,6 +40,11 @@ def notes(config: SiteConfig) -> Iterator[str]:
                 " unmeasured and predictions lack a power"
             )
         yield from _pue_notes(cluster)
+        if cluster.slurm.conf is not None and _age_waits(cluster.slurm.conf):
+            yield (
+                f"cluster {cluster.name}: {cluster.slurm.conf} has no"
+                " PriorityFlags=ACCRUE_ALWAYS: jobs may lose age by waiting for a cleaner hour"
+            )
     yield from _zone_notes(config)
 
 
@@ -49,6 +57,21 @@ def _pue_notes(cluster: ClusterConfig) -> Iterator[str]:
         yield (
             f"cluster {cluster.name}: before {first.since} the PUE is taken to be {first.pue:g} too"
         )
+
+
+def _age_waits(slurm_conf: Path) -> bool:
+    """Whether Slurm orders jobs by an age that grows only from a begin time on.
+
+    As far as the file tells: other files that it includes are not read.
+    """
+    try:
+        text = slurm_conf.read_text(errors="replace")
+    except OSError:
+        return False
+    told = {name.lower(): value for name, value in _SETTING.findall(text)}
+    by_age = told.get("prioritytype", "").lower() == "priority/multifactor"
+    weight = told.get("priorityweightage", "0")
+    return by_age and weight != "0" and "ACCRUE_ALWAYS" not in told.get("priorityflags", "").upper()
 
 
 def _zone_notes(config: SiteConfig) -> Iterator[str]:

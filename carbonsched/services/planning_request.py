@@ -9,7 +9,7 @@ from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.directives import Directives
 from carbonsched.model.job import Job, JobKey
-from carbonsched.model.plan import Reason
+from carbonsched.model.plan import Plan, Reason
 from carbonsched.model.prediction import Prediction
 from carbonsched.model.spread import Spread
 from carbonsched.planning import (
@@ -190,11 +190,19 @@ class PlanningRequests:
 
         In shadow mode one that would stand: the job waits for nothing but room.
         So a job whose time has come, and that queues for nodes, is not weighed and put off again.
+        One that was pulled in before its time stands by that later plan, also when the time comes.
         """
         deferral = self._ledger.plans.deferral(job.key, shadow=self.shadow)
-        if deferral is None or job.eligible_at is None:
+        if deferral is None or job.eligible_at is None or self._pulled_in(job, deferral):
             return None
         return deferral.start_at if job.eligible_at <= deferral.start_at else None
+
+    def _pulled_in(self, job: Job, deferral: Plan) -> bool:
+        """Whether Slurm lets it start, by a later plan, before the time that it was put off to."""
+        if job.eligible_at is None or job.eligible_at >= deferral.start_at:
+            return False
+        last = self._ledger.plans.plan(job.key)
+        return last is not None and not last.deferred and last.start_at < deferral.start_at
 
     def _released(self, job: Job, now: int) -> bool:
         """Whether an earlier plan let it into the queue, where it waits for nothing but room."""

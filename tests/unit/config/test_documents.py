@@ -153,3 +153,33 @@ def test_notes_on_a_pue_that_changes(config):
     assert "cluster hpc: /nowhere/pue.csv is not on this host" in found
     found = list(notes(config({PUE: {"table": [{"since": "2026-01-01", "pue": "1.21"}]}})))
     assert "cluster hpc: before 2026-01-01 the PUE is taken to be 1.21 too" in found
+
+
+@pytest.mark.parametrize(
+    ("lines", "noted"),
+    [
+        (["PriorityType=priority/multifactor", "PriorityWeightAge=1000"], True),
+        (["prioritytype = priority/multifactor # ours", "PRIORITYWEIGHTAGE=1000"], True),
+        (["PriorityType=priority/multifactor", "PriorityWeightAge=0"], False),
+        (["PriorityType=priority/multifactor"], False),
+        (["PriorityType=priority/basic", "PriorityWeightAge=1000"], False),
+        (
+            [
+                "PriorityType=priority/multifactor",
+                "PriorityWeightAge=1000",
+                "PriorityFlags=FAIR_TREE,accrue_always",
+            ],
+            False,
+        ),
+    ],
+)
+def test_a_slurm_conf_by_which_waiting_loses_age_is_noted(config, tmp_path, lines, noted):
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("\n".join(["ClusterName=lab", *lines, ""]))
+    found = list(notes(config({("clusters", 0, "slurm", "conf"): str(conf)})))
+    assert any(f"{conf} has no PriorityFlags=ACCRUE_ALWAYS" in note for note in found) == noted
+
+
+def test_a_slurm_conf_that_is_not_there_is_not_noted(config):
+    found = notes(config({("clusters", 0, "slurm", "conf"): "/nowhere/slurm.conf"}))
+    assert not any("ACCRUE_ALWAYS" in note for note in found)

@@ -8,6 +8,7 @@ import pytest
 
 import carbonsched.services.plan as plan_module
 from carbonsched.model.directives import Directives
+from carbonsched.model.plan import Reason
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.model.spread import Spread
 from carbonsched.planning import plan
@@ -150,6 +151,22 @@ def test_a_job_that_was_let_into_the_queue_is_not_put_off_again(site, asked):
     site.round()
     assert [one.jobs[0].released for one in asked] == [False, True]
     assert site.slurm.present[job.key.job_id].eligible_at <= site.clock.now()
+
+
+def test_a_job_that_was_pulled_in_is_not_said_to_start_when_it_was_put_off_to(site):
+    site.forecast(300, 300, 20, *[300] * 5)
+    job = site.slurm.submit(directives=WISH)
+    site.round()
+    deferred = site.ledger.plans.plan(job.key)
+    site.clock.at += 60
+    site.forecast(*[300] * 8)
+    site.round()
+    assert site.slurm.present[job.key.job_id].eligible_at <= site.clock.now()
+    site.clock.at = deferred.start_at + 60
+    site.forecast(*[300] * 8)
+    site.round()
+    assert deferred.reason is Reason.CLEANER
+    assert site.ledger.plans.plan(job.key).reason is Reason.NO_ROOM  # it waits in the queue
 
 
 def test_a_job_that_a_quota_held_is_weighed_when_it_is_let_go(make_site, asked):
