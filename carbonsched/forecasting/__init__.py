@@ -4,7 +4,7 @@ Pure: NumPy and the model's types. ``docs/explanation/forecasting.md`` has the m
 is worth on recorded data.
 """
 
-from carbonsched.forecasting.forecaster import Forecaster
+from carbonsched.forecasting.forecaster import ENOUGH_H, Forecaster
 from carbonsched.forecasting.hours import HOUR_S, Hourly, HourlyForecast, HourlyIssue
 
-__all__ = ["HOUR_S", "Forecaster", "Hourly", "HourlyForecast", "HourlyIssue"]
+__all__ = ["ENOUGH_H", "HOUR_S", "Forecaster", "Hourly", "HourlyForecast", "HourlyIssue"]

@@ -16,6 +16,8 @@ from carbonsched.forecasting.profiles import DAY_H, Past, Profiles, profiles
 
 LEADS = EDGES[-1]
 _GROUPS = len(EDGES) - 1
+ENOUGH_H = 7 * 24
+"""Hours of actual values without which the provider's forecast had better be left as it is."""
 FLOOR = 0.1
 """g/kWh; keeps the logarithm of a grid with next to nothing in it finite."""
 _WILD = 1.5
@@ -96,6 +98,11 @@ class Forecaster:
             high=np.exp(centre + high),
             inputs=words.inputs(past, self.lag_h, provider, words.age_h(now, issues)),
         )
+
+
+def floored(hours: Hourly) -> Hourly:
+    """Where a zero is known to be none of a fault: the forecaster takes zeros for faults."""
+    return Hourly(hours.start_at, np.maximum(hours.values, FLOOR))  # what is missing stays so
 
 
 def _logs(values: Floats) -> Floats:

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carbonsched.forecasting.forecaster import FLOOR, Forecaster
+from carbonsched.forecasting.forecaster import ENOUGH_H, Forecaster, floored
 from carbonsched.forecasting.hours import HOUR_S, Hourly, HourlyIssue, hourly
 from carbonsched.ledger.archive import Archive
 from carbonsched.ledger.issues import IssueColumns
 from carbonsched.model.intensity import Forecast, Point
 from carbonsched.services.grid import Grid
 
-ENOUGH_H = 7 * 24
-"""Hours of actual values without which the provider's forecast is left as it is."""
 EVERY_S = 900
 """How often at most: the archive keeps every issue."""
 PAST_S = 120 * 86_400
@@ -105,16 +103,12 @@ class OwnForecasts:
     def _read(self, zone: str, start_at: int, end_at: int, now: int) -> Hourly:
         pieces = self._grid.actual(zone, start_at, end_at, now)
         measured = (piece.point for piece in pieces if not piece.info.static)
-        return _floored(hourly(measured, start_at, end_at))
-
-
-def _floored(hours: Hourly) -> Hourly:
-    """A zero of the archive was proven where it came in; the forecaster takes zeros for faults."""
-    return Hourly(hours.start_at, np.maximum(hours.values, FLOOR))  # what is missing stays so
+        # A zero of the archive was proven where it came in.
+        return floored(hourly(measured, start_at, end_at))
 
 
 def _floored_issue(issue: HourlyIssue) -> HourlyIssue:
-    return HourlyIssue(issue.issued_at, _floored(issue.hours))
+    return HourlyIssue(issue.issued_at, floored(issue.hours))
 
 
 def on_hours(issue: IssueColumns) -> HourlyIssue:

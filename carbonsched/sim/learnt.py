@@ -14,6 +14,7 @@ from carbonsched.planning import Expected, Usual, expected_by_hour
 from carbonsched.prediction.arrivals import Arrivals
 from carbonsched.prediction.runtimes import RunTimes
 from carbonsched.sim.engine import Running
+from carbonsched.sim.foreseen import ForeseenGrid
 from carbonsched.sim.scenario import Run, Scenario, SimCluster, SimJob
 
 AHEAD_H = 36
@@ -74,7 +75,7 @@ class Knowledge:
 def learnt(scenario: Scenario) -> Knowledge:
     """What a site knows."""
     lengths = LearntLengths()
-    return Knowledge(lengths, scenario, LearntArrivals(scenario.clusters, lengths))
+    return Knowledge(lengths, ForeseenGrid(scenario), LearntArrivals(scenario.clusters, lengths))
 
 
 class LearntLengths:

@@ -15,6 +15,7 @@ from carbonsched.model.intensity import Forecast, SeriesInfo
 from carbonsched.model.spread import Spread
 from carbonsched.planning import Expected, Place, last_wait_s
 from carbonsched.sim.engine import Running
+from carbonsched.sim.foreseen import ForeseenGrid
 from carbonsched.sim.learnt import (
     AHEAD_H,
     Knowledge,
@@ -29,7 +30,8 @@ from carbonsched.sim.scenario import Run, Scenario, SimJob
 def knowing(scenario: Scenario, truths: Sequence[Truth]) -> Knowledge:
     """What a site knows, with these truths in place of what is learnt."""
     lengths = _TrueLengths() if Truth.RUN_TIMES in truths else LearntLengths()
-    grid = _TrueGrid(scenario) if Truth.INTENSITY in truths else scenario
+    true_grid = Truth.INTENSITY in truths
+    grid = _TrueGrid(scenario) if true_grid else ForeseenGrid(scenario)
     if Truth.ARRIVALS in truths:
         return Knowledge(lengths, grid, _TrueArrivals(scenario, lengths))
     return Knowledge(lengths, grid, LearntArrivals(scenario.clusters, lengths))
