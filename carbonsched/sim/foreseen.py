@@ -45,7 +45,8 @@ class ForeseenGrid:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._forecaster = Forecaster(lag_h=0)  # a value is known once its period is over
-        self._zones = {name: _on_hours(scenario, name) for name in scenario.intensity}
+        recorded = (name for name, series in scenario.intensity.items() if series.points)
+        self._zones = {name: _on_hours(scenario, name) for name in recorded}
         self._made: dict[str, tuple[tuple[int, int], Forecast | None]] = {}
 
     def forecast(self, zone: str, now: int) -> Forecast | None:
