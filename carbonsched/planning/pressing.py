@@ -12,7 +12,7 @@ from carbonsched.planning.rooms import Rooms
 from carbonsched.planning.triage import Order, least_danger
 
 _SPARE_S = 5400
-_SPARE_WIDE = 2.0
+_SPARE_WIDE = 5.0
 _SPARE_SHARE = 4
 """So long before its latest start a job is to have its CPUs; so many times longer on top if it
 takes a whole cluster; and no more than this part of the time that it may wait."""

@@ -66,13 +66,13 @@ def test_a_wide_job_keeps_more_for_the_queue_and_nobody_more_than_a_quarter(pres
 
 def test_on_a_crowded_cluster_a_job_with_hardly_any_time_left_goes_to_the_queue(pressing):
     def left(seconds):
-        """Of a day; 6075 s are kept for the queue."""
+        """Of a day; 7087 s are kept for the queue."""
         limits = replace(job(1).bounds, earliest_at=NOW - 24 * HOUR, latest_at=NOW + seconds)
         return [replace(job(1, cpus=1), bounds=limits)]
 
-    assert pressed(pressing, left(6075 + 1700)) == [1]
-    assert pressed(pressing, left(6075 + 1700), crowded=False) == []
-    assert pressed(pressing, left(6075 + 1900)) == []
+    assert pressed(pressing, left(7087 + 1700)) == [1]
+    assert pressed(pressing, left(7087 + 1700), crowded=False) == []
+    assert pressed(pressing, left(7087 + 1900)) == []
 
 
 def test_who_is_pressed_takes_the_cluster_that_lets_it_in_first():
