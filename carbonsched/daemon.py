@@ -7,6 +7,7 @@ import signal
 import socket
 
 import uvicorn
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -70,6 +71,9 @@ def _scheduler(application: Application) -> BackgroundScheduler:
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         timezone="UTC",
     )
+    # It warns of each turn that is left out; that is told in our words below.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
+    scheduler.add_listener(_left_out, EVENT_JOB_MAX_INSTANCES)
     for name, period_s in application.periods_s.items():
         run = application.ticks.run
         # A first round at once, in the order in which the ticks feed each other. Nobody waits for a
@@ -81,6 +85,11 @@ def _scheduler(application: Application) -> BackgroundScheduler:
             run, "interval", seconds=period_s, args=[name], id=name, executor=executor
         )
     return scheduler
+
+
+def _left_out(event: JobSubmissionEvent) -> None:
+    """A tick that takes longer than its period has its next turn a period later."""
+    _LOGGER.info("tick %s takes longer than its period: a turn of it is left out", event.job_id)
 
 
 def _listen(host: str, port: int) -> socket.socket:

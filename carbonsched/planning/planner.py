@@ -94,11 +94,25 @@ class _Planner:
             if job.key in choices:
                 self._count(job, choices[job.key], rooms)
         waiting = [job for job in open_jobs if job.key not in choices]
-        order = self._pressing.order(waiting, pressed, rooms)
+        self._place(waiting, self._pressing.order(waiting, pressed, rooms), rooms, choices)
+        plans = tuple(self._telling.plan(job, choices[job.key]) for job in self._jobs)
+        pauses = tuple(
+            one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one)
+        )
+        return Planned(plans=plans, prices=prices, pauses=pauses)
+
+    def _place(
+        self,
+        jobs: list[PlanningJob],
+        order: Order,
+        rooms: Rooms,
+        choices: dict[JobKey, Choice],
+    ) -> None:
+        """First what is urgent, then what can be weighed, at last what is late whatever is done."""
         for job in order.urgent:
             choices[job.key] = self._pressing.hurry(job, rooms, PRESSED)
         last = {job.key for job in order.late}
-        weighed = [job for job in waiting if job.key not in choices and job.key not in last]
+        weighed = [job for job in jobs if job.key not in choices and job.key not in last]
         parameters = self._request.parameters
         costs = Costs(self._ahead, weighed, slots_ahead(self._now, parameters))
         chooser = Chooser(self._now, parameters, self._ahead, costs, rooms)
@@ -108,11 +122,6 @@ class _Planner:
         for job in order.late:  # within its bounds even so
             latest_at = job.bounds.latest_at
             choices[job.key] = self._pressing.hurry(job, rooms, FULL, latest_at)
-        plans = tuple(self._telling.plan(job, choices[job.key]) for job in self._jobs)
-        pauses = tuple(
-            one.key for one in sorted(self._request.pausable, key=_key) if self._stops(one)
-        )
-        return Planned(plans=plans, prices=prices, pauses=pauses)
 
     def _signals(self, forecasts: Mapping[str, Forecast | None]) -> dict[str, Signal]:
         return {

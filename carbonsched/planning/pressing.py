@@ -70,8 +70,7 @@ class Pressing:
     ) -> Order:
         """In which order jobs are to take room, of which these are ``pressed``.
 
-        Those first, where nobody may be late unless things take longer than is typical; else so
-        that few may be.
+        Those first, unless another order by typical lengths has clearly fewer late.
         """
         if not pressed:
             return Order((), ())

@@ -40,6 +40,22 @@ def test_it_serves_degraded_logs_one_line_a_failure_and_stops_when_asked(lab, ru
     assert not (lab.base / "state" / "ledger.db-wal").exists(), "the ledger was closed"
 
 
+def test_a_tick_that_outlasts_its_period_is_told_in_our_words(lab):
+    """Slurm's commands take longer here than the ticks' periods."""
+    commands = lab.base / "bin"
+    commands.mkdir(exist_ok=True)
+    for name in ("squeue", "sacct", "sinfo", "scontrol"):
+        (commands / name).write_text("#!/bin/sh\nsleep 1\nexit 1\n")
+        (commands / name).chmod(0o755)
+    process = lab.start()
+    try:
+        lab.wait_for(lambda: "takes longer than its period" in lab.log(), "no turn is left out")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert "apscheduler" not in lab.log()
+
+
 def test_interrupted_at_a_terminal_it_stops_as_well(lab, running):
     running.send_signal(signal.SIGINT)
     assert running.wait(15) in (0, 130)
