@@ -166,7 +166,7 @@ def test_the_controller_is_down_for_a_while(trial):
     trial.lab.restart_slurmctld()
     trial.until(lambda: trial.health()["status"] == "ok", "the daemon to recover", 90)
     recovered_s = time.monotonic() - began
-    complaints = [line for line in log_since(trial, mark) if "tick adopt" in line]
+    complaints = [line for line in log_since(trial, mark) if "tick adopt: " in line]
     assert complaints
     assert all("WARNING" in line for line in complaints)
     trial.lab.wait_nodes_idle()
