@@ -105,6 +105,11 @@ def floored(hours: Hourly) -> Hourly:
     return Hourly(hours.start_at, np.maximum(hours.values, FLOOR))  # what is missing stays so
 
 
+def floored_issue(issue: HourlyIssue) -> HourlyIssue:
+    """The same of a provider's forecast."""
+    return HourlyIssue(issue.issued_at, floored(issue.hours))
+
+
 def _logs(values: Floats) -> Floats:
     """Logarithms; what is not above zero is a fault of the source and missing."""
     sound = np.isfinite(values) & (values > 0)

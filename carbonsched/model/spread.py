@@ -35,6 +35,14 @@ class Spread:
         )
         return cls(tuple(one for one, _ in pairs), tuple(weight for _, weight in pairs))
 
+    def longer(self, by_s: float) -> Spread:
+        """Each length with so many seconds on top."""
+        return Spread(tuple(one + by_s for one in self.seconds), self.weights)
+
+    def at_most(self, limit_s: float) -> Spread:
+        """The same under a time limit: what would be longer ends there."""
+        return Spread(tuple(min(one, float(limit_s)) for one in self.seconds), self.weights)
+
     @cached_property
     def mean_s(self) -> float:
         """The expected length."""

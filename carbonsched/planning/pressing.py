@@ -80,7 +80,10 @@ class Pressing:
         return found or Order(tuple(pressed), ())
 
     def _tight(self, job: PlanningJob, at: int) -> bool:
-        return at + _DOUBT * (at - self._now) > self.last_at(job)
+        return self._at_worst(at) > self.last_at(job)
+
+    def _at_worst(self, at: int) -> float:
+        return at + _DOUBT * (at - self._now)
 
     def queue_for(self, job: PlanningJob, rooms: Rooms) -> Place:
         """On which cluster a job in a queue waits: another than now if it would be late on its own.
@@ -89,7 +92,7 @@ class Pressing:
         """
         own, floor_at = job.places[:1], job.floor_at(self._now)
         at = rooms.first_at(own[0], floor_at)
-        if at is not None and at + _DOUBT * (at - self._now) <= job.bounds.latest_at:
+        if at is not None and self._at_worst(at) <= job.bounds.latest_at:
             rooms.take(own[0], at)
             return own[0]
         _, place = rooms.queue(job.places, floor_at)

@@ -78,7 +78,7 @@ class Learning:
             return Spread.exactly(left_s if most_s is None else min(left_s, most_s))
         if job.time_limit_s and most_s is not None:
             left = self._run_times.left(job.user, job.cpus, job.time_limit_s, elapsed_s)
-            return Spread(tuple(min(one, float(most_s)) for one in left.seconds), left.weights)
+            return left.at_most(most_s)
         if prediction is None:
             return None
         # What has outlived its prediction is expected to take as long again.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carbonsched.forecasting.forecaster import ENOUGH_H, Forecaster, floored
+from carbonsched.forecasting.forecaster import ENOUGH_H, Forecaster, floored, floored_issue
 from carbonsched.forecasting.hours import HOUR_S, Hourly, HourlyIssue, hourly
 from carbonsched.ledger.archive import Archive
 from carbonsched.ledger.issues import IssueColumns
@@ -79,7 +79,7 @@ class OwnForecasts:
             found = self._archive.issues.newest_by(
                 info, now, ISSUES_EVERY_S, PAST_S // ISSUES_EVERY_S
             )
-            issues = [_floored_issue(on_hours(one)) for one in found]
+            issues = [floored_issue(on_hours(one)) for one in found]
             if issues and issues[-1].issued_at >= now - CURRENT_S:
                 return issues
             older = older or issues
@@ -105,10 +105,6 @@ class OwnForecasts:
         measured = (piece.point for piece in pieces if not piece.info.static)
         # A zero of the archive was proven where it came in.
         return floored(hourly(measured, start_at, end_at))
-
-
-def _floored_issue(issue: HourlyIssue) -> HourlyIssue:
-    return HourlyIssue(issue.issued_at, floored(issue.hours))
 
 
 def on_hours(issue: IssueColumns) -> HourlyIssue:

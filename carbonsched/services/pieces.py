@@ -69,7 +69,7 @@ class Pieces:
         if _by_epochs(self._ledger.plans.prediction(before.key)):
             return Spread.exactly(before.left_s + self._policy.cost_s)
         left = self._learning.left(job, None, now - before.done_s, now)
-        return None if left is None else _longer(left, self._policy.cost_s)
+        return None if left is None else left.longer(self._policy.cost_s)
 
     def left(self, job: Job, prediction: Prediction | None, now: int) -> Spread | None:
         """How much longer a running job may run."""
@@ -98,7 +98,7 @@ class Pieces:
             cpus=job.cpus,
             bounds=self._bounds(known, stop, now, known.directives),
             prediction=rest_of(prediction, stop.left_s, self._policy.cost_s),
-            length=_longer(left, self._policy.cost_s),
+            length=left.longer(self._policy.cost_s),
             user=job.user,
             stop_cost_s=self._policy.cost_s,
         )
@@ -176,7 +176,3 @@ class Pieces:
 
 def _by_epochs(prediction: Prediction | None) -> bool:
     return prediction is not None and prediction.source is PredictionSource.EPOCHS
-
-
-def _longer(length: Spread, by_s: int) -> Spread:
-    return Spread(tuple(one + by_s for one in length.seconds), length.weights)

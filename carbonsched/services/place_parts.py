@@ -109,7 +109,7 @@ def _length(figures: Figures, learnt: Spread | None, limit_s: int | None) -> Spr
     length = figures.length or learnt or figures.anywhere
     if length is None or not limit_s:
         return length
-    return Spread(tuple(min(one, float(limit_s)) for one in length.seconds), length.weights)
+    return length.at_most(limit_s)
 
 
 def _predicted(power: Power, length: Spread, cpus: int) -> Prediction:

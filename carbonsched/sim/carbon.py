@@ -103,7 +103,7 @@ class CarbonPolicy:
         length = self._known.lengths.of(job, one.done_s)
         latest_at = job.submit_at + job.max_delay_s
         if one.done_s:
-            length = _longer(length, job.checkpoint_s)
+            length = length.longer(job.checkpoint_s)
             latest_at += one.done_s - job.checkpoint_s
         return PlanningJob(
             key=self._key(job, one.cluster),
@@ -178,7 +178,3 @@ def _prediction(job: SimJob, length: Spread) -> Prediction:
     duration_s = max(1, math.ceil(length.mean_s))
     energy_j = duration_s * job.nodes * job.power_w
     return Prediction.certain(PredictionSource.HISTORY, duration_s, energy_j, "runs like it")
-
-
-def _longer(length: Spread, by_s: int) -> Spread:
-    return Spread(tuple(one + by_s for one in length.seconds), length.weights)

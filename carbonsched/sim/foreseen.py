@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from carbonsched.forecasting import ENOUGH_H, HOUR_S, Forecaster, Hourly, HourlyIssue
-from carbonsched.forecasting.forecaster import floored
+from carbonsched.forecasting.forecaster import floored, floored_issue
 from carbonsched.forecasting.hours import hourly, issue
 from carbonsched.model.intensity import Forecast, SeriesInfo
 from carbonsched.sim.scenario import Scenario
@@ -78,5 +78,5 @@ def _on_hours(scenario: Scenario, zone: str) -> _Zone:
     issues = (issue(one.issued_at, one.points) for one in scenario.forecasts.get(zone, ()))
     return _Zone(
         floored(hourly(points, points[0].start_at, points[-1].end_at)),
-        tuple(HourlyIssue(one.issued_at, floored(one.hours)) for one in issues),
+        tuple(map(floored_issue, issues)),
     )
