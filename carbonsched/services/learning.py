@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from threading import Lock
 
@@ -10,7 +11,7 @@ from carbonsched.ledger import Ledger
 from carbonsched.model.job import Job, JobKey
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.model.spread import Spread
-from carbonsched.prediction.runtimes import RunTimes
+from carbonsched.prediction.runtimes import RunTimes, Unfinished
 from carbonsched.services.managed import Clusters
 from carbonsched.services.predict import HISTORY_S
 
@@ -33,6 +34,7 @@ class Learning:
         self._anew_at = 0
         self._until_at = 0
         self._latest: frozenset[JobKey] = frozenset()
+        self._going_on: dict[str, list[Unfinished]] = {}
         self._lock = Lock()
 
     def catch_up(self, now: int) -> None:
@@ -40,9 +42,28 @@ class Learning:
         with self._lock:  # a request to place a job may come during a plan
             if now >= self._anew_at:
                 self._run_times = self._learn(RunTimes(), now - HISTORY_S, now)
+                self._tell_of_those_that_go_on()
                 self._anew_at = now + ANEW_EVERY_S
             elif now - self._until_at >= AGAIN_AFTER_S:
                 self._learn(self._run_times, self._until_at - OVERLAP_S, now)
+
+    def go_on(self, cluster: str, jobs: Iterable[Job], now: int) -> None:
+        """Learn from the jobs of a cluster that run: they take longer than so far."""
+        running = sorted(
+            (job.started_at, job.key, job)
+            for job in jobs
+            if job.active and job.started_at is not None and job.time_limit_s
+        )
+        with self._lock:
+            self._going_on[cluster] = [
+                Unfinished(job.user, job.cpus, job.time_limit_s, now - started_at)
+                for started_at, _, job in running
+                if job.time_limit_s
+            ]
+            self._tell_of_those_that_go_on()
+
+    def _tell_of_those_that_go_on(self) -> None:
+        self._run_times.go_on(run for runs in self._going_on.values() for run in runs)
 
     def _learn(self, run_times: RunTimes, since_at: int, now: int) -> RunTimes:
         known = self._latest if run_times is self._run_times else frozenset()

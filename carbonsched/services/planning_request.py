@@ -86,6 +86,7 @@ class PlanningRequests:
             ClusterError: Slurm does not tell its nodes.
         """
         self._learning.catch_up(now)
+        self._learning.go_on(managed.name, (one.job for one in open_jobs), now)
         if part is not None:
             open_jobs = part.jobs(open_jobs)
         waiting = self.waiting(open_jobs, now)

@@ -59,6 +59,7 @@ class CarbonPolicy:
         self, now: int, waiting: tuple[Waiting, ...], running: tuple[Running, ...]
     ) -> Decision:
         """What the planner says."""
+        self._known.lengths.go_on(running, now)
         for one in waiting:
             self._known.arrivals.submitted(one.job)
         found = plan(

@@ -12,7 +12,7 @@ from carbonsched.model.intensity import Forecast
 from carbonsched.model.spread import Spread
 from carbonsched.planning import Expected, Usual, expected_by_hour
 from carbonsched.prediction.arrivals import Arrivals
-from carbonsched.prediction.runtimes import RunTimes
+from carbonsched.prediction.runtimes import RunTimes, Unfinished
 from carbonsched.sim.engine import Running
 from carbonsched.sim.foreseen import ForeseenGrid
 from carbonsched.sim.scenario import Run, Scenario, SimCluster, SimJob
@@ -32,6 +32,10 @@ class KnownLengths(Protocol):
 
     def left(self, one: Running, now: int) -> Spread:
         """How much longer one that runs may run."""
+        ...
+
+    def go_on(self, running: Sequence[Running], now: int) -> None:
+        """These run now."""
         ...
 
     def ended(self, run: Run) -> None:
@@ -93,6 +97,18 @@ class LearntLengths:
     def left(self, one: Running, now: int) -> Spread:
         """Like those before it that ran as long."""
         return self.of(one.run.job, one.done_s + now - one.run.start_at)
+
+    def go_on(self, running: Sequence[Running], now: int) -> None:
+        """They take longer than so far."""
+        self._run_times.go_on(
+            Unfinished(
+                one.run.job.user,
+                one.run.job.nodes,
+                one.run.job.requested_s,
+                one.done_s + now - one.run.start_at,
+            )
+            for one in running
+        )
 
     def ended(self, run: Run) -> None:
         """Learn from it."""

@@ -46,6 +46,9 @@ class _TrueLengths:
     def left(self, one: Running, now: int) -> Spread:
         return Spread.exactly(max(1, one.run.end_at - now))
 
+    def go_on(self, running: Sequence[Running], now: int) -> None:
+        """Nothing is new."""
+
     def ended(self, run: Run) -> None:
         """Nothing is new."""
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonsched.prediction.arrivals import Arrivals
-from carbonsched.prediction.runtimes import RunTimes
+from carbonsched.prediction.runtimes import RunTimes, Unfinished
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -61,6 +61,49 @@ def test_a_run_that_outlived_the_short_ones_is_one_of_the_long():
     fresh, old = made.of("ada", 1, 10 * HOUR), made.left("ada", 1, 10 * HOUR, HOUR)
     assert fresh.mean_s < 5 * HOUR
     assert old.mean_s > 6 * HOUR
+
+
+def test_of_a_new_kind_the_first_runs_of_others_tell_not_the_many_that_are_repeated():
+    firsts = [(f"user{n}", 4, 10 * HOUR, 9 * HOUR) for n in range(12)]
+    repeated = [("eve", 1, HOUR, 60)] * 400
+    assert learnt(*firsts, *repeated).of("ada", 4, 10 * HOUR).quantile_s(0.5) > 8 * HOUR
+
+
+def test_first_runs_of_large_jobs_say_more_than_those_of_small_ones():
+    small = [(f"user{n}", 1, 600, 30) for n in range(20)]
+    large = [(f"group{n}", 32, 10 * HOUR, 8 * HOUR) for n in range(10)]
+    assert learnt(*small, *large).of("ada", 4, HOUR).quantile_s(0.5) > HOUR / 2
+
+
+def test_runs_that_go_on_tell_of_those_that_wait_before_any_has_ended():
+    made = learnt(*[("ada", 1, HOUR, 120)] * 20)
+    before = made.of("ada", 32, 5 * HOUR).mean_s
+    made.go_on([Unfinished("ada", 32, 5 * HOUR, 2 * HOUR)] * 4)
+    assert before < 1.5 * HOUR
+    assert made.of("ada", 32, 5 * HOUR).mean_s > 1.8 * before
+    assert made.of("bob", 32, 5 * HOUR) == learnt(*[("ada", 1, HOUR, 120)] * 20).of(
+        "bob", 32, 5 * HOUR
+    )
+    made.go_on([])
+    assert made.of("ada", 32, 5 * HOUR).mean_s == before
+
+
+def test_a_run_that_has_just_begun_says_nothing():
+    made = learnt(*[("ada", 1, HOUR, 600)] * 3)
+    before = made.of("ada", 1, HOUR)
+    made.go_on([Unfinished("ada", 1, HOUR, 30)])
+    assert made.of("ada", 1, HOUR) == before
+
+
+@given(shares, st.lists(st.integers(60, 6 * DAY), max_size=20), st.integers(60, 5 * DAY))
+def test_with_runs_that_go_on_nothing_takes_more_than_its_request(seen, elapsed, requested_s):
+    made = learnt(*[("ada", 1, requested_s, max(1, int(one * requested_s))) for one in seen])
+    made.go_on(Unfinished("ada", 1, requested_s, one) for one in elapsed)
+    spread = made.of("ada", 1, requested_s)
+    assert (np.diff(spread.seconds) >= 0).all()
+    assert spread.seconds[0] >= 1
+    assert spread.seconds[-1] <= requested_s
+    assert min(spread.weights) > 0
 
 
 def test_work_to_come_is_what_came_at_that_hour_of_the_day():

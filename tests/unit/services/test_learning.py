@@ -130,7 +130,7 @@ def test_a_prediction_for_the_length_that_is_expected_has_the_same_energy():
 
 def test_the_planner_gets_lengths_and_what_is_left(site, asked):
     site.forecast(*[300] * 8)
-    running, waiting = site.slurm.submit(cpus=4), site.slurm.submit(directives=WISH)
+    running, waiting = site.slurm.submit("ben", cpus=4), site.slurm.submit(directives=WISH)
     site.slurm.begin(running.key.job_id)
     site.clock.at += 1800
     site.round()
@@ -290,3 +290,20 @@ def test_nodes_whose_maintenance_ends_are_there_again_after_it(
     state = asked[0].clusters[0]
     held = [(one.cpus, one.end_at) for one in state.reserved]
     assert (state.cpus, held) == (cpus, [(8, START + HOUR)] if reserved else [])
+
+
+def test_runs_that_go_on_tell_of_their_kind(site):
+    first = site.slurm.submit("ada", directives=Directives(start_now=True), begin=0)
+    site.slurm.begin(first.key.job_id)
+    for _ in range(10):
+        run(site, ran_s=60, user="ada", name="short")
+    site.clock.at += HOUR // 2
+    site.adopt.run()
+    learning = learnt(site)
+    before = learning.length(first)
+    now = site.clock.now()
+    jobs = [known.job for known in site.ledger.jobs.open(first.key.cluster)]
+    learning.go_on(first.key.cluster, jobs, now)
+    assert learning.length(first).mean_s > before.mean_s
+    learning.go_on(first.key.cluster, (), now)
+    assert learning.length(first) == before
