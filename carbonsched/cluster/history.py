@@ -12,8 +12,8 @@ from carbonsched.cluster.users import user_name
 from carbonsched.cluster.values import count_tasks as count_array_tasks
 from carbonsched.cluster.values import instant_at, limit_of_minutes_s, state, tres, whole
 from carbonsched.errors import ClusterError
-from carbonsched.model.energy import MAX_WHOLE
 from carbonsched.model.job import ACTIVE_STATES, PENDING_STATES, Job, JobKey
+from carbonsched.model.wire import MAX_WHOLE
 
 FIELDS = (
     "JobIDRaw",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from carbonsched.ledger.database import LedgerFile
 from carbonsched.ledger.entries import read_domains
-from carbonsched.model.energy import Domain, EnergyPart, EnergySegment, EpochRecord, Quality
+from carbonsched.model.energy import Domain, EnergyPart, EnergySegment, Quality
+from carbonsched.model.epoch import EpochPart, EpochRecord
 from carbonsched.model.job import JobKey
 
 
@@ -85,7 +86,8 @@ class ReadingTable:
 
     def add_epoch(self, record: EpochRecord, now: int) -> Receipt:
         """Store an epoch unless it is there."""
-        added = self._file.insert_new("epochs", [asdict(record) | {"received_at": now}])
+        row = asdict(record) | {"parts": _packed(record.parts), "received_at": now}
+        added = self._file.insert_new("epochs", [row])
         return Receipt.ACCEPTED if added else Receipt.DUPLICATE
 
     def of_job(
@@ -112,7 +114,12 @@ class ReadingTable:
             " AND restarts = :restarts AND started_ms >= :since_ms ORDER BY epoch, node",
             cluster=key.cluster, job_id=key.job_id, restarts=key.restarts, since_ms=since_at * 1000,
         )  # fmt: skip
-        return [EpochRecord(**row | {"quality": Quality(row["quality"])}) for row in rows]
+        return [
+            EpochRecord(
+                **row | {"quality": Quality(row["quality"]), "parts": _unpacked(row["parts"])}
+            )
+            for row in rows
+        ]
 
     def totals(self, cluster: str, since_at: int, until_at: int) -> dict[str, int]:
         """Joules by kind of consumer in segments that begin in the interval; ``total`` too."""
@@ -147,3 +154,15 @@ def _digest(segment: EnergySegment) -> str:
         for part in wire["parts"]
     ]
     return hashlib.sha256(json.dumps(wire, sort_keys=True).encode()).hexdigest()
+
+
+def _packed(parts: Iterable[EpochPart]) -> str:
+    """Milliseconds and millijoules of each part, as JSON."""
+    return json.dumps([[part.duration_ms, part.energy_millij] for part in parts])
+
+
+def _unpacked(text: str) -> tuple[EpochPart, ...]:
+    return tuple(
+        EpochPart(duration_ms=length_ms, energy_millij=millij)
+        for length_ms, millij in json.loads(text)
+    )

@@ -271,3 +271,10 @@ def m0005_stops(db: Database) -> None:
     """Runs that were told to stop, so that their jobs go on in cleaner windows."""
     for statement in _STOPS:
         db.conn.execute(statement)
+
+
+@migrations()
+def m0006_parts_of_epochs(db: Database) -> None:
+    """What an epoch's equal numbers of steps took, as JSON."""
+    db.conn.execute("ALTER TABLE epochs ADD COLUMN steps INTEGER NOT NULL DEFAULT 0")
+    db.conn.execute("ALTER TABLE epochs ADD COLUMN parts TEXT NOT NULL DEFAULT '[]'")

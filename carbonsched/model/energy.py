@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-MAX_WHOLE = 10**15
-"""The largest number in a reading: far beyond any node's, and thousands of them still add up."""
+from carbonsched.model.wire import check_types, exact_fields
 
 
 class Quality(StrEnum):
@@ -125,67 +124,14 @@ class EnergySegment:
     @classmethod
     def from_wire(cls, wire: Any) -> EnergySegment:
         """Read a JSON object; ``ValueError`` says what is wrong with it."""
-        fields = _exact_fields(wire, cls)
+        fields = exact_fields(wire, cls)
         fields["quality"] = Quality(fields["quality"])
         parts = fields["parts"]
         if not isinstance(parts, list):
             raise ValueError("parts is not a list")
         fields["parts"] = tuple(_part(part) for part in parts)
-        _check_types(fields, {"cluster": str, "node": str, "meter": str})
-        _check_types(fields, dict.fromkeys(("start_at", "end_at", "total_j"), int))
-        return cls(**fields)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochRecord:
-    """One epoch of a training job on one node, with the energy metered in exactly that interval.
-
-    ``energy_millij`` counts thousandths of a joule, for an epoch can be short. ``relative_sd`` is
-    the standard deviation of power or step time within the epoch over its mean, from ``samples``
-    parts; ``None`` where it could not be seen.
-    """
-
-    cluster: str
-    node: str
-    job_id: int
-    restarts: int
-    uid: int
-    epoch: int
-    epochs: int | None
-    started_ms: int
-    duration_ms: int
-    energy_millij: int
-    relative_sd: float | None
-    samples: int
-    quality: Quality
-
-    def __post_init__(self) -> None:
-        if self.duration_ms <= 0 or self.energy_millij < 0 or self.epoch < 1:
-            raise ValueError("an epoch has a number from 1, a length and no negative energy")
-        if self.samples < 0 or (self.epochs is not None and self.epochs < 1):
-            raise ValueError("an epoch's samples or the number of epochs is negative")
-
-    def to_wire(self) -> dict[str, Any]:
-        """The JSON object that travels from agent to daemon."""
-        return asdict(self)
-
-    @classmethod
-    def from_wire(cls, wire: Any) -> EpochRecord:
-        """Read a JSON object; ``ValueError`` says what is wrong with it."""
-        fields = _exact_fields(wire, cls)
-        fields["quality"] = Quality(fields["quality"])
-        _check_types(fields, {"cluster": str, "node": str})
-        numbers = ("job_id", "restarts", "uid", "epoch", "started_ms", "duration_ms")
-        _check_types(fields, dict.fromkeys((*numbers, "energy_millij", "samples"), int))
-        if fields["epochs"] is not None:
-            _check_types(fields, {"epochs": int})
-        deviation = fields["relative_sd"]
-        if deviation is not None:
-            if not isinstance(deviation, (int, float)) or isinstance(deviation, bool):
-                raise ValueError("relative_sd is not a number")
-            if not 0 <= deviation <= MAX_WHOLE:
-                raise ValueError("relative_sd is not a number from 0 upwards")
-            fields["relative_sd"] = float(deviation)
+        check_types(fields, {"cluster": str, "node": str, "meter": str})
+        check_types(fields, dict.fromkeys(("start_at", "end_at", "total_j"), int))
         return cls(**fields)
 
 
@@ -199,33 +145,17 @@ _LATER_FIELDS: dict[str, Any] = {
 
 def _part(wire: Any) -> EnergyPart:
     # Agents of before these were told do not send them.
-    fields = _exact_fields(_LATER_FIELDS | wire if isinstance(wire, dict) else wire, EnergyPart)
+    fields = exact_fields(_LATER_FIELDS | wire if isinstance(wire, dict) else wire, EnergyPart)
     fields["kind"] = PartKind(fields["kind"])
     counts = ("energy_j", "cpu_ms", "present_ms", "node_ms", "uncertainty_j")
-    _check_types(fields, dict.fromkeys(counts, int))
+    check_types(fields, dict.fromkeys(counts, int))
     if fields["quality"] is not None:
         fields["quality"] = Quality(fields["quality"])
     if not isinstance(fields["domains"], dict):
         raise ValueError("domains is not an object")
     fields["domains"] = {Domain(name): energy for name, energy in fields["domains"].items()}
-    _check_types(fields["domains"], dict.fromkeys(fields["domains"], int))
+    check_types(fields["domains"], dict.fromkeys(fields["domains"], int))
     for name in ("job_id", "restarts", "uid"):
         if fields[name] is not None:
-            _check_types(fields, {name: int})
+            check_types(fields, {name: int})
     return EnergyPart(**fields)
-
-
-def _exact_fields(wire: Any, cls: type) -> dict[str, Any]:
-    expected = set(cls.__dataclass_fields__)  # type: ignore[attr-defined]
-    if not isinstance(wire, dict) or set(wire) != expected:
-        raise ValueError(f"expected an object with {', '.join(sorted(expected))}")
-    return dict(wire)
-
-
-def _check_types(fields: Mapping[Any, Any], types: Mapping[Any, type]) -> None:
-    for name, kind in types.items():
-        value = fields[name]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(f"{name} is not {'a string' if kind is str else 'a whole number'}")
-        if isinstance(value, int) and abs(value) > MAX_WHOLE:
-            raise ValueError(f"{name} is too large a number")

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from carbonsched.model.energy import EpochRecord, Quality, worse
+from carbonsched.model.energy import Quality, worse
+from carbonsched.model.epoch import EpochRecord
 
 MAX_MARK_BYTES = 2048
 MAX_EPOCH = 10_000_000

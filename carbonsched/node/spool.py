@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from carbonsched.errors import ConfigError, RequestError
-from carbonsched.model.energy import EnergySegment, EpochRecord
+from carbonsched.model.energy import EnergySegment
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.node.files import write_atomically
 from carbonsched.node.journal import Journal
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
-from carbonsched.model.energy import EpochRecord
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.prediction.spread import Prior, pooled_half_width
 

@@ -8,7 +8,8 @@ from typing import Any
 from carbonsched.errors import ForbiddenError
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.readings import Receipt
-from carbonsched.model.energy import EnergySegment, EpochRecord
+from carbonsched.model.energy import EnergySegment
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.model.job import Job
 from carbonsched.ports import Clock
 from carbonsched.services.managed import Clusters

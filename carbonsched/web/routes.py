@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from carbonsched.errors import RequestError
 from carbonsched.model.directives import Directives
-from carbonsched.model.energy import MAX_WHOLE
 from carbonsched.model.placement import Candidacy, JobSize
+from carbonsched.model.wire import MAX_WHOLE
 from carbonsched.transport.munge import Caller
 from carbonsched.web.backend import (
     Backend,

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carbonsched.model.energy import EnergySegment, EpochRecord, Quality
+from carbonsched.model.energy import EnergySegment, Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.node.accounts.attribution import Allocation, NodeSize
 from carbonsched.node.accounts.gains import Gains
 from carbonsched.node.accounts.intervals import Piece, cut

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from carbonsched.errors import LedgerError
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.readings import Receipt
-from carbonsched.model.energy import EnergyPart, EnergySegment, EpochRecord, PartKind, Quality
+from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Quality
+from carbonsched.model.epoch import EpochPart, EpochRecord
 from carbonsched.model.job import JobKey
 
 KEY = JobKey(cluster="lab", job_id=7, submitted_at=0, restarts=0)
@@ -140,3 +141,13 @@ def test_epochs_are_kept_once_and_told_by_number(ledger):
     assert ledger.readings.add_epoch(epoch(3, restarts=1), 50) is Receipt.ACCEPTED
     assert ledger.readings.epochs_of(KEY, 0) == [first, epoch(1, node="n2"), epoch(2)]
     assert ledger.readings.epochs_of(KEY, 2) == [epoch(2)]
+
+
+def test_the_parts_of_an_epoch_are_kept(ledger):
+    parts = (
+        EpochPart(duration_ms=600, energy_millij=4),
+        EpochPart(duration_ms=300, energy_millij=1),
+    )
+    told = epoch(1, steps=400, parts=parts)
+    ledger.readings.add_epoch(told, 500)
+    assert ledger.readings.epochs_of(KEY, 0) == [told]

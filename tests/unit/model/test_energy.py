@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from carbonsched.model.energy import (
     EnergyPart,
     EnergySegment,
-    EpochRecord,
     PartKind,
     Quality,
 )
+from carbonsched.model.epoch import MOST_PARTS, EpochPart, EpochRecord
 
 names = st.text(min_size=1, max_size=8)
 small = st.integers(0, 10**9)
@@ -41,13 +42,25 @@ def segments(draw):
     )  # fmt: skip
 
 
-epochs = st.builds(
-    EpochRecord,
-    cluster=names, node=names, job_id=small, restarts=small, uid=small,
-    epoch=st.integers(1, 10**6), epochs=st.none() | st.integers(1, 10**6), started_ms=small,
-    duration_ms=st.integers(1, 10**9), energy_millij=small,
-    relative_sd=st.none() | st.floats(0, 100), samples=small, quality=st.sampled_from(Quality),
-)  # fmt: skip
+@st.composite
+def epochs(draw):
+    parts = tuple(
+        EpochPart(duration_ms=length_ms, energy_millij=millij)
+        for length_ms, millij in draw(st.lists(st.tuples(small, small), max_size=MOST_PARTS))
+    )
+    length_ms = sum(part.duration_ms for part in parts) or draw(st.integers(1, 10**9))
+    if not sum(part.duration_ms for part in parts):
+        parts = ()
+    millij = sum(part.energy_millij for part in parts) if parts else draw(small)
+    return EpochRecord(
+        cluster=draw(names), node=draw(names), job_id=draw(small), restarts=draw(small),
+        uid=draw(small), epoch=draw(st.integers(1, 10**6)),
+        epochs=draw(st.none() | st.integers(1, 10**6)), started_ms=draw(small),
+        duration_ms=length_ms, energy_millij=millij,
+        relative_sd=draw(st.none() | st.floats(0, 100)), samples=draw(small),
+        quality=draw(st.sampled_from(Quality)), steps=draw(st.integers(len(parts), 10**6)),
+        parts=parts,
+    )  # fmt: skip
 
 
 def travelled(reading):
@@ -59,7 +72,7 @@ def test_a_segment_arrives_as_it_was_sent(segment):
     assert EnergySegment.from_wire(travelled(segment)) == segment
 
 
-@given(epochs)
+@given(epochs())
 def test_an_epoch_arrives_as_it_was_sent(record):
     assert EpochRecord.from_wire(travelled(record)) == record
 
@@ -189,3 +202,34 @@ def test_any_json_in_any_place_is_read_or_refused_as_a_value(in_segment, in_epoc
             with suppress(ValueError):
                 read = kind.from_wire(wire)
                 assert kind.from_wire(travelled(read)) == read
+
+
+@given(epochs())
+def test_an_epoch_of_an_agent_that_tells_no_parts_is_taken(epoch):
+    wire = travelled(epoch)
+    del wire["steps"], wire["parts"]
+    assert EpochRecord.from_wire(wire) == replace(epoch, steps=0, parts=())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 1},
+        {"parts": [{"duration_ms": 600, "energy_millij": 5}]},
+        {"parts": [{"duration_ms": 1000, "energy_millij": -5}]},
+        {"parts": [{"duration_ms": 1000}]},
+        {"parts": 3},
+        {"steps": -1, "parts": []},
+    ],
+)
+def test_parts_that_do_not_add_up_to_their_epoch_are_refused(wrong):
+    part = {"duration_ms": 500, "energy_millij": 5}
+    good = {
+        "cluster": "c", "node": "n", "job_id": 1, "restarts": 0, "uid": 1, "epoch": 1,
+        "epochs": None, "started_ms": 1, "duration_ms": 1000, "energy_millij": 10,
+        "relative_sd": None, "samples": 0, "quality": "measured", "steps": 40,
+        "parts": [part, part],
+    }  # fmt: skip
+    assert EpochRecord.from_wire(good).steps == 40
+    with pytest.raises(ValueError, match=r"part|expected|steps"):
+        EpochRecord.from_wire(good | wrong)

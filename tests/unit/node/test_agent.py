@@ -22,7 +22,8 @@ import pytest
 
 from carbonsched.cli import agent as agent_command
 from carbonsched.epochs import EpochTracker
-from carbonsched.model.energy import EnergySegment, EpochRecord, PartKind
+from carbonsched.model.energy import EnergySegment, PartKind
+from carbonsched.model.epoch import EpochRecord
 
 FIRST_UJ = 10**11
 """Of as many digits as any that follow."""

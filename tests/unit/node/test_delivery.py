@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from carbonsched.errors import DaemonError
-from carbonsched.model.energy import EnergyPart, EnergySegment, EpochRecord, PartKind, Quality
+from carbonsched.model.energy import EnergyPart, EnergySegment, PartKind, Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.node import postponed
 from carbonsched.node.delivery import BATCH_BYTES, Delivery, Sender
 from carbonsched.node.spool import Spool

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carbonsched.model.energy import EpochRecord, Quality
+from carbonsched.model.energy import Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.model.prediction import PredictionSource
 from carbonsched.prediction import from_epochs
 

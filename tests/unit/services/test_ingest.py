@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from carbonsched.model.energy import EpochRecord, Quality
+from carbonsched.model.energy import Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.transport.munge import Caller
 
 START = 1_792_998_000

@@ -9,7 +9,8 @@ import pytest
 
 from carbonsched.errors import ClusterError, ClusterUnavailableError
 from carbonsched.model.directives import Directives
-from carbonsched.model.energy import EpochRecord, Quality
+from carbonsched.model.energy import Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.model.spread import Spread
 from carbonsched.model.stop import StopState
 from carbonsched.planning import DelayPolicy

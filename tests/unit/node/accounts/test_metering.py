@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from carbonsched.model.energy import Domain, EpochRecord, PartKind, Quality
+from carbonsched.model.energy import Domain, PartKind, Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.node.accounts.metering import Metering
 from carbonsched.node.epoch_book import Mark
 

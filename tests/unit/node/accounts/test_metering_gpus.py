@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from carbonsched.model.energy import Domain, EpochRecord, PartKind, Quality
+from carbonsched.model.energy import Domain, PartKind, Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.node.epoch_book import Mark
 from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.meters.model import ModelledGpus

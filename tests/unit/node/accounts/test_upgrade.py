@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from carbonsched.model.energy import Domain, EnergySegment, EpochRecord, PartKind, Quality
+from carbonsched.model.energy import Domain, EnergySegment, PartKind, Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.node.accounts.metering import Metering
 from carbonsched.node.epoch_book import Mark
 from carbonsched.node.meters.find import find_panel
