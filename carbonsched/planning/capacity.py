@@ -45,17 +45,19 @@ class Room:
 
         ``None`` where it fits nowhere: it will not run in the time looked at.
         """
-        slots = np.arange(start_at // self._slot_s - self._base, len(self._free), dtype=np.int64)
-        starts = np.maximum((slots + self._base) * self._slot_s, start_at)
-        fitting = np.flatnonzero(self.fits(starts, duration_s, cpus))
-        return int(starts[fitting[0]]) if fitting.size else None
-
-    def take_first_fit(self, start_at: int, duration_s: int, cpus: int) -> int | None:
-        """Count a job where it fits first; that start. What fits nowhere is not counted."""
-        first_at = self.first_fit(start_at, duration_s, cpus)
-        if first_at is not None:
-            self.take(first_at, duration_s, cpus)
-        return first_at
+        first = start_at // self._slot_s - self._base
+        last = len(self._free)
+        if first >= last:
+            return None
+        lacking = np.flatnonzero(self._free[first:] < cpus) + first
+        if not lacking.size or lacking[0] >= min(self._end(start_at + duration_s), last):
+            return start_at
+        # Else it starts with a slot: the next one, or that after one that lacks CPUs.
+        before = np.concatenate(([first], lacking))
+        after = np.append(lacking, last + -(-duration_s // self._slot_s))
+        fitting = np.flatnonzero((after - before - 1) * self._slot_s >= duration_s)
+        slot = int(before[fitting[0]]) + 1
+        return (slot + self._base) * self._slot_s if slot < last else None
 
     def _end(self, at: int) -> int:
         return -(-at // self._slot_s) - self._base
