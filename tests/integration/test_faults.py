@@ -171,7 +171,7 @@ def test_the_controller_is_down_for_a_while(trial):
     assert all("WARNING" in line for line in complaints)
     trial.lab.wait_nodes_idle()
     job, told = trial.csbatch(ADA, *NOW, "--wrap", "true")
-    assert "plan: " in told
+    assert "predicted from" in told  # it may have started before it could be planned
     trial.wait_state(job, "COMPLETED")
     tell(
         f"controller down: {len(complaints)} lines such as {complaints[0][:160]!r}, "
