@@ -1,0 +1,75 @@
+"""When the steps of an epoch ended: as much as the shares of its parts need, however many."""
+
+from __future__ import annotations
+
+import math
+import time
+
+MOST_KEPT = 80
+"""So many step ends are not kept: every second one goes, and only every second one comes."""
+MOST_PARTS = 20
+
+
+class StepTimes:
+    """The steps of one epoch, by a steady clock from the moment at which it is made."""
+
+    __slots__ = ("_began", "_ends", "_last", "_m2", "_mean", "_next_kept", "_stride", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._began = self._last = time.perf_counter()
+        self._mean = self._m2 = 0.0
+        self._ends: list[float] = []
+        self._stride = self._next_kept = 1
+
+    def step(self) -> None:
+        """A step has ended now."""
+        now = time.perf_counter()
+        length_s = now - self._last
+        self._last = now
+        count = self.count = self.count + 1
+        difference = length_s - self._mean
+        self._mean += difference / count
+        self._m2 += difference * (length_s - self._mean)
+        if count == self._next_kept:
+            self._keep(now)
+
+    def mean_s(self) -> float | None:
+        """The mean length of a step in seconds, of two at least."""
+        return self._mean if self.count > 1 else None
+
+    def deviation_s(self) -> float | None:
+        """The standard deviation of the steps' lengths in seconds, of two at least."""
+        return math.sqrt(self._m2 / (self.count - 1)) if self.count > 1 else None
+
+    def part_ends_us(self) -> list[int]:
+        """When each of up to 20 parts of equal numbers of steps ended, from the epoch's start.
+
+        The last one ends now: what follows the last step is of the last part. An end between two
+        kept ones is interpolated.
+        """
+        parts = min(MOST_PARTS, self.count)
+        if not parts:
+            return []
+        now = time.perf_counter()
+        ends = [self._time_of(self.count * part / parts) for part in range(1, parts)]
+        return [round((end - self._began) * 1e6) for end in (*ends, now)]
+
+    def _keep(self, now: float) -> None:
+        self._ends.append(now)
+        if len(self._ends) == MOST_KEPT:
+            self._ends = self._ends[1::2]
+            self._stride *= 2
+        self._next_kept += self._stride
+
+    def _time_of(self, step: float) -> float:
+        """When ``step`` steps had ended; of a fraction of a step, that much of its time."""
+        before = int(step / self._stride)
+        steps, end = before * self._stride, self._ends[before - 1] if before else self._began
+        if before < len(self._ends):
+            next_steps, next_end = steps + self._stride, self._ends[before]
+        else:
+            next_steps, next_end = self.count, self._last
+        if next_steps <= steps:
+            return end
+        return end + (next_end - end) * (step - steps) / (next_steps - steps)
