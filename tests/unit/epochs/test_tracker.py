@@ -5,7 +5,6 @@ import gc
 import json
 import os
 import pickle
-import socket
 import time
 from itertools import accumulate
 
@@ -18,43 +17,21 @@ from carbonsched.epochs.step_times import StepTimes
 from carbonsched.model.epoch import MOST_PARTS
 from carbonsched.node.epoch_book import MAX_MARK_BYTES, parse_mark
 
-
-@pytest.fixture
-def agent(tmp_path, monkeypatch):
-    """A socket as the agent's."""
-    path = tmp_path / "agent.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as receiver:
-        receiver.bind(str(path))
-        monkeypatch.setenv("CARBONSCHED_AGENT_SOCKET", str(path))
-        yield receiver
-
-
-def received(agent):
-    marks = []
-    while True:
-        try:
-            text = agent.recv(4096)
-        except BlockingIOError:
-            return marks
-        assert parse_mark(text)
-        marks.append(json.loads(text))
-
-
-def told(marks):
-    return [(mark["event"], mark["epoch"], mark["epochs"]) for mark in marks]
+from .conftest import Listener
 
 
 def test_a_loop_marks_each_epoch(agent):
     assert list(EpochTracker(epochs=2)) == [0, 1]
-    marks = received(agent)
-    assert told(marks) == [("start", 1, 2), ("end", 1, 2), ("start", 2, 2), ("end", 2, 2)]
+    marks = agent.received()
+    told = [(mark["event"], mark["epoch"], mark["epochs"]) for mark in marks]
+    assert told == [("start", 1, 2), ("end", 1, 2), ("start", 2, 2), ("end", 2, 2)]
     assert abs(marks[0]["at_ns"] - time.time_ns()) < 60e9
     assert "steps" not in marks[1]
 
 
 def test_a_training_from_a_checkpoint_goes_on_counting(agent):
     assert list(EpochTracker(epochs=4, first=3)) == [3]
-    assert told(received(agent)) == [("start", 4, 4), ("end", 4, 4)]
+    assert agent.told() == [("start", 4, 4), ("end", 4, 4)]
 
 
 def test_an_epoch_that_is_broken_off_does_not_end(agent):
@@ -63,7 +40,7 @@ def test_an_epoch_that_is_broken_off_does_not_end(agent):
     with EpochTracker() as tracker:
         tracker.epoch_start()
     tracker.epoch_end()
-    assert told(received(agent)) == [("start", 1, 2), ("start", 1, None)]
+    assert agent.told() == [("start", 1, 2), ("start", 1, None)]
 
 
 def test_steps_tell_their_mean_and_spread(agent):
@@ -74,7 +51,7 @@ def test_steps_tell_their_mean_and_spread(agent):
             time.sleep(pause)
             tracker.step()
         tracker.epoch_end()
-    end = received(agent)[1]
+    end = agent.received()[1]
     assert end["steps"] == 2
     assert 0.015 <= end["step_mean_s"] < 0.2
     assert 0.005 <= end["step_sd_s"] < 0.2
@@ -86,7 +63,7 @@ def test_a_second_start_ends_the_first_and_a_lone_end_is_nothing(agent):
     tracker.epoch_end()
     tracker.epoch_start()
     tracker.epoch_start()
-    assert told(received(agent)) == [("start", 1, None), ("end", 1, None), ("start", 2, None)]
+    assert agent.told() == [("start", 1, None), ("end", 1, None), ("start", 2, None)]
     tracker.stop()
 
 
@@ -114,7 +91,7 @@ def test_an_agent_that_does_not_read_never_blocks_a_training(agent):
     for _ in EpochTracker(epochs=2000):
         pass
     assert time.monotonic() - began < 5
-    assert len(received(agent)) < 4000
+    assert len(agent.received()) < 4000
 
 
 def test_the_sites_socket_is_the_nodes_own(tmp_path, monkeypatch):
@@ -124,11 +101,11 @@ def test_the_sites_socket_is_the_nodes_own(tmp_path, monkeypatch):
     monkeypatch.setenv("CARBONSCHED_SITE", str(tmp_path / "site.json"))
     monkeypatch.delenv("SLURMD_NODENAME", raising=False)
     assert list(EpochTracker(epochs=1)) == [0]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as receiver:
-        receiver.bind(str(tmp_path / "n3.sock"))
-        monkeypatch.setenv("SLURMD_NODENAME", "n3")
-        assert list(EpochTracker(epochs=1)) == [0]
-        assert told(received(receiver)) == [("start", 1, 1), ("end", 1, 1)]
+    agent = Listener(tmp_path / "n3.sock")
+    monkeypatch.setenv("SLURMD_NODENAME", "n3")
+    assert list(EpochTracker(epochs=1)) == [0]
+    assert agent.told() == [("start", 1, 1), ("end", 1, 1)]
+    agent.socket.close()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +118,7 @@ def test_a_wrong_count_does_not_stop_a_training(agent, epochs, known):
         tracker.epoch_start("y")
         tracker.epoch_end()
         assert tracker.epochs == known
-    assert told(received(agent)) == [("start", 1, known), ("end", 1, known)]
+    assert agent.told() == [("start", 1, known), ("end", 1, known)]
 
 
 def test_a_loop_over_no_number_is_refused_as_range_does_and_never_endless():
@@ -157,7 +134,7 @@ def test_a_number_and_a_total_that_become_known_count(agent):
     tracker.epoch_end()
     tracker.epoch_start()
     tracker.stop()
-    assert told(received(agent)) == [("start", 5, None), ("end", 5, 9), ("start", 6, 9)]
+    assert agent.told() == [("start", 5, None), ("end", 5, 9), ("start", 6, 9)]
 
 
 class Steps:
@@ -207,8 +184,8 @@ def test_a_million_steps_fit_into_a_mark(agent, monkeypatch):
         clock.now_s += 0.9 if number < 500_000 else 0.3
         tracker.step()
     tracker.epoch_end()
-    agent.recv(MAX_MARK_BYTES)
-    text = agent.recv(10 * MAX_MARK_BYTES)
+    agent.socket.recv(MAX_MARK_BYTES)
+    text = agent.socket.recv(10 * MAX_MARK_BYTES)
     mark = parse_mark(text)
     assert len(text) < MAX_MARK_BYTES
     assert (mark.steps, len(mark.part_ends_us)) == (1_000_000, MOST_PARTS)
@@ -221,7 +198,7 @@ def test_a_copy_or_another_process_has_its_own_socket(agent):
     tracker.epoch_start()
     for other in (copy.deepcopy(tracker), pickle.loads(pickle.dumps(tracker))):  # noqa: S301
         other.epoch_start(1)
-    assert len(received(agent)) == 3
+    assert len(agent.received()) == 3
     child = os.fork()
     if child == 0:
         tracker.epoch_end()
@@ -229,7 +206,7 @@ def test_a_copy_or_another_process_has_its_own_socket(agent):
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     tracker.epoch_end()
-    assert told(received(agent)) == [("end", 1, 3), ("end", 1, 3)]
+    assert agent.told() == [("end", 1, 3), ("end", 1, 3)]
 
 
 def test_a_tracker_that_nobody_stops_leaves_no_warning(agent):
@@ -237,7 +214,7 @@ def test_a_tracker_that_nobody_stops_leaves_no_warning(agent):
     tracker.epoch_start()
     del tracker
     gc.collect()
-    assert told(received(agent)) == [("start", 1, None)]
+    assert agent.told() == [("start", 1, None)]
 
 
 def test_an_agent_that_comes_back_is_heard_again(tmp_path, monkeypatch):
@@ -246,10 +223,10 @@ def test_an_agent_that_comes_back_is_heard_again(tmp_path, monkeypatch):
     tracker = EpochTracker()
     tracker.epoch_start()  # nobody yet
     for number in (1, 2, 3):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as agent:
-            agent.bind(str(path))
-            tracker.epoch_end()
-            assert told(received(agent)) == [("end", number, None)]
+        agent = Listener(path)
+        tracker.epoch_end()
+        assert agent.told() == [("end", number, None)]
+        agent.socket.close()
         tracker.epoch_start()  # refused
         tracker.epoch_start(number)  # not even tried
         path.unlink()
