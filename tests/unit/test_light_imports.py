@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+FRAMEWORKS = [f"carbonsched.epochs.{name}" for name in ("huggingface", "keras", "lightning")]
+"""Each is for scripts that have loaded its framework: tests/frameworks tests them."""
 LIGHT = ["submit", "node", "epochs", "transport", "model", "site", "units", "errors", "ports"]
 CODE = """
 import importlib, json, sys
@@ -26,7 +28,7 @@ def modules(package):
     name = f"carbonsched.{package}"
     path = getattr(import_module(name), "__path__", [])
     below = (one.name for one in pkgutil.walk_packages(path, f"{name}."))
-    return [name, *(one for one in below if not one.endswith("__main__"))]
+    return [name, *(one for one in below if one not in FRAMEWORKS and not one.endswith("__main__"))]
 
 
 def loaded(names):

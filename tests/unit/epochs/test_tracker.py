@@ -11,13 +11,12 @@ from itertools import accumulate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twin.agent import Listener
 
 from carbonsched.epochs import EpochTracker
 from carbonsched.epochs.step_times import StepTimes
 from carbonsched.model.epoch import MOST_PARTS
 from carbonsched.node.epoch_book import MAX_MARK_BYTES, parse_mark
-
-from .conftest import Listener
 
 
 def test_a_loop_marks_each_epoch(agent):
