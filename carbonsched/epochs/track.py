@@ -101,23 +101,25 @@ class _Run:
     def to_the_end(self) -> int:
         """Pass on what it writes and the signals that come, until it has ended."""
         threading.Thread(target=self._wait_for_signals, daemon=True).start()
-        status: int | None = None
-        leave_at = float("inf")
-        while status is None or (self._streams and time.monotonic() < leave_at):
-            if status is None and (status := self._process.poll()) is not None:
-                leave_at = time.monotonic() + AFTER_EXIT_S
-            sources = {stream.source: stream for stream in self._streams}
-            wait_s = 1.0 if status is None else max(0.0, leave_at - time.monotonic())
-            ready, _, _ = select.select([self._signals, *sources], [], [], wait_s)
-            if self._signals in ready:
-                self._pass_signals_on(running=status is None)
-            for source in ready:
-                if source in sources:
-                    self._pass_output_on(sources[source])
+        while (status := self._process.poll()) is None:
+            self._wait(1.0)
+        leave_at = time.monotonic() + AFTER_EXIT_S
+        while self._streams and (left_s := leave_at - time.monotonic()) > 0:
+            self._wait(left_s)
         if status == 0 and self._whole_to_the_end:
             self._tracker.epoch_end()
         self._tracker.stop()
         return status
+
+    def _wait(self, most_s: float) -> None:
+        """Until something comes, and pass it on."""
+        sources = {stream.source: stream for stream in self._streams}
+        ready, _, _ = select.select([self._signals, *sources], [], [], most_s)
+        if self._signals in ready:
+            self._pass_signals_on()
+        for source in ready:
+            if source in sources:
+                self._pass_output_on(sources[source])
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         """Connect stdout and stderr, both to one terminal if they were, and start the program."""
@@ -165,13 +167,13 @@ class _Run:
                 came = signal.sigwaitinfo(self._watched)
                 os.write(self._signalled, bytes([came.si_signo, came.si_code == _FROM_KERNEL]))
 
-    def _pass_signals_on(self, *, running: bool) -> None:
+    def _pass_signals_on(self) -> None:
         came = os.read(self._signals, 2 * 256)
         for number, from_kernel in zip(came[::2], came[1::2], strict=True):
             if number == signal.SIGWINCH:
                 for terminal in self._terminals:
                     terminal.resize()
-            if not running or number == signal.SIGCHLD:
+            if number == signal.SIGCHLD or self._process.returncode is not None:
                 continue
             # What a terminal sends goes to the program as well, as it is in the same group.
             if not (self._at_terminal and from_kernel):
