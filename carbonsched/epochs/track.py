@@ -204,7 +204,8 @@ class _Run:
             if turn.begins:
                 self._tracker.epochs = turn.epochs
                 self._tracker.epoch_start(turn.epoch)
-            self._whole_to_the_end = told.fraction is None
+            # Of a program that shows its epochs when all is over, only the last one is seen.
+            self._whole_to_the_end = told.fraction is None and (turn.ends or turn.epoch == 0)
 
 
 def _environment() -> dict[str, str]:
