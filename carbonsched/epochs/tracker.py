@@ -8,15 +8,17 @@ little: the site file is read when a tracker is made.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from carbonsched.epochs.numbers import whole
 from carbonsched.epochs.step_times import StepTimes
+
+if TYPE_CHECKING:
+    import socket
 
 SOCKET_VARIABLE = "CARBONSCHED_AGENT_SOCKET"
 
@@ -49,8 +51,11 @@ class EpochTracker:
         self._next = whole(first, least=0) or 0
         self._steps: StepTimes | None = None
         self._path = _socket_path()
+        if self._path is not None:
+            _new_socket().close()  # whatever is to be loaded is loaded now, not in an epoch
         self._refused: tuple[int, int] | None = None
         self._socket: socket.socket | None = None
+        self._heard = False
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +106,7 @@ class EpochTracker:
         number = whole(epoch, least=0)
         if number is not None:
             self._next = number
-        self._send("start")
+        self._heard = self._send("start")
         self._steps = StepTimes()
 
     def step(self) -> None:
@@ -114,7 +119,8 @@ class EpochTracker:
         """The epoch has ended."""
         if self._steps is None:
             return
-        self._send("end")
+        if self._heard:  # the end of an epoch whose start nobody heard says nothing
+            self._send("end")
         self._steps = None
         self._next += 1
 
@@ -134,30 +140,47 @@ class EpochTracker:
         finally:
             self.stop()
 
-    def _send(self, event: str) -> None:
+    def _send(self, event: str) -> bool:
+        """Whether the agent has it."""
         if self._path is None:
-            return
+            return False
         try:
-            if self._listening(self._path):
-                if self._socket is None:
-                    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-                    self._socket = socket.socket(socket.AF_UNIX, kind)
-                self._socket.sendto(self._mark(event), self._path)
-        except ConnectionRefusedError:
-            self._refused = _identity(self._path)
+            for _ in range(2):  # if the agent that listened has gone, there may be another
+                ours = self._socket or self._connect(self._path)
+                if ours is None:
+                    return False
+                try:
+                    ours.send(self._mark(event))
+                except ConnectionError:
+                    self._socket = None
+                    ours.close()
+                else:
+                    return True
         except Exception:  # noqa: BLE001, S110 - whatever it is, the training goes on
             pass
+        return False
 
-    def _listening(self, path: str) -> bool:
-        """Whether somebody may be; asked first, as a failed send costs more than all the rest.
+    def _connect(self, path: str) -> socket.socket | None:
+        """A socket if somebody listens; asked first, as a call that fails costs more than the rest.
 
         Nobody can listen again on a socket that refused: a new agent makes a new one.
         """
         if self._refused is not None:
             if self._refused == _identity(path):
-                return False
+                return None
             self._refused = None
-        return os.access(path, os.W_OK)
+        if not os.access(path, os.W_OK):
+            return None
+        made = _new_socket()
+        try:
+            made.connect(path)
+        except OSError as error:
+            made.close()
+            if isinstance(error, ConnectionRefusedError):
+                self._refused = _identity(path)
+            return None
+        self._socket = made
+        return made
 
     def _mark(self, event: str) -> bytes:
         """The datagram, in JSON; written by hand, as the json module costs more than the rest."""
@@ -187,6 +210,13 @@ def _socket_path() -> str | None:
         if node or "%n" not in path:
             return path.replace("%n", node or "")
     return None
+
+
+def _new_socket() -> socket.socket:
+    import socket  # noqa: PLC0415 - it loads as much as all of ours
+
+    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    return socket.socket(socket.AF_UNIX, kind)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -223,9 +223,10 @@ def test_an_agent_that_comes_back_is_heard_again(tmp_path, monkeypatch):
     tracker.epoch_start()  # nobody yet
     for number in (1, 2, 3):
         agent = Listener(path)
-        tracker.epoch_end()
-        assert agent.told() == [("end", number, None)]
+        tracker.epoch_end()  # of an epoch whose start nobody heard
+        tracker.epoch_start(number)
+        assert agent.told() == [("start", number + 1, None)]
         agent.socket.close()
         tracker.epoch_start()  # refused
-        tracker.epoch_start(number)  # not even tried
+        tracker.epoch_start()  # not even tried
         path.unlink()
