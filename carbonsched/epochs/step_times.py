@@ -48,12 +48,23 @@ class StepTimes:
         The last one ends now: what follows the last step is of the last part. An end between two
         kept ones is interpolated.
         """
-        parts = min(MOST_PARTS, self.count)
-        if not parts:
-            return []
-        now = time.perf_counter()
-        ends = [self._time_of(self.count * part / parts) for part in range(1, parts)]
-        return [round((end - self._began) * 1e6) for end in (*ends, now)]
+        now, count, stride = time.perf_counter(), self.count, self._stride
+        parts = min(MOST_PARTS, count)
+        # Each ``stride`` steps apart, but for the last one.
+        ends = [self._began, *self._ends, self._last]
+        last = len(ends) - 2
+        rest = count - last * stride
+        told = []
+        for part in range(1, parts):
+            steps = count * part / parts
+            before = min(int(steps / stride), last)
+            length = stride if before < last else rest
+            share = (steps - before * stride) / length if length else 0.0
+            end = ends[before] + (ends[before + 1] - ends[before]) * share
+            told.append(round((end - self._began) * 1e6))
+        if parts:
+            told.append(round((now - self._began) * 1e6))
+        return told
 
     def _keep(self, now: float) -> None:
         self._ends.append(now)
@@ -61,15 +72,3 @@ class StepTimes:
             self._ends = self._ends[1::2]
             self._stride *= 2
         self._next_kept += self._stride
-
-    def _time_of(self, step: float) -> float:
-        """When ``step`` steps had ended; of a fraction of a step, that much of its time."""
-        before = int(step / self._stride)
-        steps, end = before * self._stride, self._ends[before - 1] if before else self._began
-        if before < len(self._ends):
-            next_steps, next_end = steps + self._stride, self._ends[before]
-        else:
-            next_steps, next_end = self.count, self._last
-        if next_steps <= steps:
-            return end
-        return end + (next_end - end) * (step - steps) / (next_steps - steps)

@@ -42,17 +42,19 @@ class EpochTracker:
     ``first`` is the number of the first epoch, counted from 0, of a training that goes on from a
     checkpoint. ``step()`` after each step, which is optional, lets it be told what each twentieth
     of an epoch took. In a job of several processes each may mark; the first start and the first end
-    count. Numbers that make no sense are taken as not given.
+    count. Numbers that make no sense are taken as not given, and so are arguments that are not known:
+    a slip of the pen ends no training.
     """
 
-    def __init__(self, epochs: int | None = None, *, first: int = 0) -> None:
+    def __init__(self, epochs: int | None = None, *, first: int = 0, **_unknown: Any) -> None:
         self._asked = epochs
         self._epochs = whole(epochs, least=1)
         self._next = whole(first, least=0) or 0
         self._steps: StepTimes | None = None
         self._path = _socket_path()
         if self._path is not None:
-            _new_socket().close()  # whatever is to be loaded is loaded now, not in an epoch
+            with suppress(Exception):
+                _new_socket().close()  # whatever is to be loaded is loaded now, not in an epoch
         self._refused: tuple[int, int] | None = None
         self._socket: socket.socket | None = None
         self._heard = False
@@ -190,8 +192,7 @@ class EpochTracker:
         )
         steps = self._steps
         if event == "end" and steps is not None and steps.count:
-            ends = ",".join(map(str, steps.part_ends_us()))
-            text += f',"steps":{steps.count},"part_ends_us":[{ends}]'
+            text += f',"steps":{steps.count},"part_ends_us":{steps.part_ends_us()}'
             if steps.count > 1:
                 text += f',"step_mean_s":{steps.mean_s()},"step_sd_s":{steps.deviation_s()}'
         return f"{text}}}".encode()

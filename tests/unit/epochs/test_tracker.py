@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import pickle
+import resource
 import time
 from itertools import accumulate
 
@@ -230,3 +231,17 @@ def test_an_agent_that_comes_back_is_heard_again(tmp_path, monkeypatch):
         tracker.epoch_start()  # refused
         tracker.epoch_start()  # not even tried
         path.unlink()
+
+
+def test_what_the_machine_refuses_does_not_stop_a_training(agent):
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))  # not one more file
+    try:
+        with EpochTracker(epochs=2, frist=1) as tracker:
+            tracker.epoch_start()
+            tracker.epoch_end()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    assert agent.told() == []
+    assert list(EpochTracker(epochs=1)) == [0]
+    assert agent.told() == [("start", 1, 1), ("end", 1, 1)]
