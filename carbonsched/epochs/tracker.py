@@ -42,8 +42,8 @@ class EpochTracker:
     ``first`` is the number of the first epoch, counted from 0, of a training that goes on from a
     checkpoint. ``step()`` after each step, which is optional, lets it be told what each twentieth
     of an epoch took. In a job of several processes each may mark; the first start and the first end
-    count. Numbers that make no sense are taken as not given, and so are arguments that are not known:
-    a slip of the pen ends no training.
+    count. Numbers that make no sense are taken as not given, and arguments that are not known are
+    left out: a slip of the pen ends no training.
     """
 
     def __init__(self, epochs: int | None = None, *, first: int = 0, **_unknown: Any) -> None:
