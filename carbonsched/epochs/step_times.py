@@ -34,13 +34,10 @@ class StepTimes:
         if count == self._next_kept:
             self._keep(now)
 
-    def mean_s(self) -> float | None:
-        """The mean length of a step in seconds, of two at least."""
-        return self._mean if self.count > 1 else None
-
-    def deviation_s(self) -> float | None:
-        """The standard deviation of the steps' lengths in seconds, of two at least."""
-        return math.sqrt(self._m2 / (self.count - 1)) if self.count > 1 else None
+    def spread(self) -> tuple[float, float | None]:
+        """Mean and standard deviation of the steps' lengths, in seconds; the latter of two."""
+        count = self.count
+        return self._mean, math.sqrt(self._m2 / (count - 1)) if count > 1 else None
 
     def part_ends_us(self) -> list[int]:
         """When each of up to 20 parts of equal numbers of steps ended, from the epoch's start.

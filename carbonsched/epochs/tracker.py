@@ -105,9 +105,9 @@ class EpochTracker:
         """
         if self._steps is not None:
             self.epoch_end()
-        number = whole(epoch, least=0)
-        if number is not None:
-            self._next = number
+        if epoch is not None:
+            number = whole(epoch, least=0)
+            self._next = self._next if number is None else number
         self._heard = self._send("start")
         self._steps = StepTimes()
 
@@ -193,8 +193,9 @@ class EpochTracker:
         steps = self._steps
         if event == "end" and steps is not None and steps.count:
             text += f',"steps":{steps.count},"part_ends_us":{steps.part_ends_us()}'
-            if steps.count > 1:
-                text += f',"step_mean_s":{steps.mean_s()},"step_sd_s":{steps.deviation_s()}'
+            mean_s, deviation_s = steps.spread()
+            if deviation_s is not None:
+                text += f',"step_mean_s":{mean_s},"step_sd_s":{deviation_s}'
         return f"{text}}}".encode()
 
 
