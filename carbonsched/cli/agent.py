@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,9 @@ def run(options: argparse.Namespace) -> int:
         cgroupfs=options.path_cgroupfs or options.path_sysfs / "fs/cgroup",
     )
     journal = Journal(f"carbonsched agent {options.node}")
+    # An epoch mark wakes the agent: the training that sent it keeps its CPU all the same.
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     Agent(options.node, site, roots, lambda: _connect(site), journal).run()
     return 0
 

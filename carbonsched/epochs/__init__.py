@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from carbonsched.epochs.carbontracker import CarbonTracker
 from carbonsched.epochs.tracker import EpochTracker
 
-__all__ = ["EpochTracker"]
+__all__ = ["CarbonTracker", "EpochTracker"]

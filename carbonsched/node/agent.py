@@ -13,14 +13,13 @@ from carbonsched.node.accounts.metering import Metering
 from carbonsched.node.clock import Clock
 from carbonsched.node.delivery import Poster
 from carbonsched.node.journal import Journal
+from carbonsched.node.mark_gate import MarkGate
 from carbonsched.node.marks import SentMark
 from carbonsched.node.metrics import Status
 from carbonsched.node.wiring import Roots, check_periods, wire
 from carbonsched.site import Site
 from carbonsched.units import NS_PER_S
 
-MARKS_A_SECOND = 20
-"""Marks beyond this rate are ignored: each one costs a sample, and a job may not tax the node."""
 STOP_PATIENCE_S = 5.0
 KEEP_SAMPLES = 10
 """As long as nothing begins, ends or closes, the state is written once in so many samples..."""
@@ -53,8 +52,7 @@ class Agent:
         self._marks = parts.marks
         self._delivery = parts.delivery
         self._handled: set[str] = set()
-        self._marks_left = float(MARKS_A_SECOND)
-        self._marks_refilled_ns = self._clock.steady_ns()
+        self._gate = MarkGate(self._clock.steady_ns())
         self._stopping = False
         self._samples_left = 0
         self._kept_ns = self._clock.steady_ns()
@@ -199,7 +197,14 @@ class Agent:
 
     def _take_mark(self, sent: SentMark) -> None:
         """Sample at once, so that the epoch's energy is that of its own interval."""
-        if not self._mark_allowed() or not self._advance():
+        now_ns = self._clock.steady_ns()
+        if self._gate.is_known(sent, now_ns):
+            return
+        if not self._gate.admits(now_ns):
+            self._journal.trouble("marks", "more epoch marks than the node can meter: some ignored")
+            self._marks.ignored += 1
+            return
+        if not self._advance():
             self._marks.ignored += 1
             return
         job = self._metering.jobs.latest(sent.job_id)
@@ -207,18 +212,8 @@ class Agent:
             self._marks.ignored += 1
         else:
             self._metering.mark(job, sent.uid, sent.mark)
+            self._gate.remember(sent, now_ns)
         self._keep()
-
-    def _mark_allowed(self) -> bool:
-        now_ns = self._clock.steady_ns()
-        refill = (now_ns - self._marks_refilled_ns) / NS_PER_S * MARKS_A_SECOND
-        self._marks_left = min(float(MARKS_A_SECOND), self._marks_left + refill)
-        self._marks_refilled_ns = now_ns
-        if self._marks_left < 1:
-            self._journal.trouble("marks", "more epoch marks than the node can meter: some ignored")
-            return False
-        self._marks_left -= 1
-        return True
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True

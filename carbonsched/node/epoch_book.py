@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from carbonsched.model.energy import Quality, worse
-from carbonsched.model.epoch import EpochRecord
+from carbonsched.model.epoch import MOST_PARTS, EpochRecord
+from carbonsched.model.wire import MAX_WHOLE
+from carbonsched.node.epoch_parts import Course
 
 MAX_MARK_BYTES = 2048
 MAX_EPOCH = 10_000_000
@@ -21,7 +23,10 @@ _UJ_PER_MILLIJ = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What a job said: an epoch starts or ends, at ``at_ns`` by the wall clock if it told."""
+    """What a job said: an epoch starts or ends, at ``at_ns`` by the wall clock if it told.
+
+    ``part_ends_us`` are the ends of parts of equal numbers of steps, from the epoch's start.
+    """
 
     start: bool
     epoch: int
@@ -29,6 +34,7 @@ class Mark:
     steps: int
     step_relative_sd: float | None
     at_ns: int | None = None
+    part_ends_us: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +53,18 @@ class _OpenEpoch:
     mean: float = 0.0
     m2: float = 0.0
     quality: Quality = Quality.MEASURED
+    course: Course = field(default_factory=Course)
+
+    def to_state(self) -> dict[str, Any]:
+        """For ``state.json``."""
+        state = {one.name: getattr(self, one.name) for one in fields(self)}
+        return state | {"course": self.course.to_state()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> _OpenEpoch:
+        """As ``to_state`` said; states that earlier agents left have no course."""
+        course = Course.from_state(state["course"]) if "course" in state else Course()
+        return cls(**(state | {"quality": Quality(state["quality"]), "course": course}))
 
 
 class EpochBook:
@@ -86,11 +104,23 @@ class EpochBook:
         found.quality = worse(found.quality, quality)
         return self._record(found, uid, mark, now_ns, energy_uj)
 
-    def sample(self, run: tuple[int, int], quality: Quality, watts: float | None) -> None:
-        """An interval of a run within its open epochs; power where it was a whole sample."""
+    def sample(
+        self,
+        run: tuple[int, int],
+        now_ns: int,
+        energy_uj: int,
+        quality: Quality,
+        watts: float | None,
+    ) -> None:
+        """An interval, until now, of a run within its open epochs.
+
+        ``energy_uj`` is what the run has used so far, ``watts`` its power in the interval where
+        that was a whole sample.
+        """
         for one in self._open:
             if (one.job_id, one.restarts) == run:
                 one.quality = worse(one.quality, quality)
+                one.course.add(now_ns - one.started_ns, energy_uj - one.start_uj)
                 if watts is not None:
                     one.count += 1
                     difference = watts - one.mean
@@ -112,15 +142,13 @@ class EpochBook:
     def to_state(self) -> dict[str, Any]:
         """For ``state.json``."""
         return {
-            "open": [asdict(one) for one in self._open],
+            "open": [one.to_state() for one in self._open],
             "finished": [[*run, last] for run, last in self._finished.items()],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state.json``."""
-        self._open = [
-            _OpenEpoch(**(one | {"quality": Quality(one["quality"])})) for one in state["open"]
-        ]
+        self._open = [_OpenEpoch.from_state(one) for one in state["open"]]
         self._finished = {(job, restarts): last for job, restarts, last in state["finished"]}
 
     def _start(
@@ -153,6 +181,7 @@ class EpochBook:
             samples = one.count
             if one.count > 1 and one.mean > 0:
                 relative_sd = math.sqrt(one.m2 / (one.count - 1)) / one.mean
+        duration_ns, used_uj = now_ns - one.started_ns, max(0, energy_uj - one.start_uj)
         return EpochRecord(
             cluster=self._cluster,
             node=self._node,
@@ -162,11 +191,13 @@ class EpochBook:
             epoch=one.epoch,
             epochs=mark.epochs,
             started_ms=one.started_ns // _NS_PER_MS,
-            duration_ms=(now_ns - one.started_ns) // _NS_PER_MS,
-            energy_millij=max(0, energy_uj - one.start_uj) // _UJ_PER_MILLIJ,
+            duration_ms=duration_ns // _NS_PER_MS,
+            energy_millij=used_uj // _UJ_PER_MILLIJ,
             relative_sd=relative_sd,
             samples=samples,
             quality=one.quality,
+            steps=mark.steps,
+            parts=one.course.divide(mark.part_ends_us, duration_ns, used_uj),
         )
 
 
@@ -187,16 +218,24 @@ def parse_mark(text: bytes) -> Mark:
         start=raw["event"] == "start",
         epoch=_whole(raw.get("epoch"), 1),
         epochs=None if epochs is None else _whole(epochs, 1),
-        steps=_whole(raw.get("steps", 0), 0),
+        steps=(steps := _whole(raw.get("steps", 0), 0, MAX_WHOLE)),
         step_relative_sd=_relative_sd(raw.get("step_mean_s"), raw.get("step_sd_s")),
         at_ns=at_ns if type(at_ns) is int else None,
+        part_ends_us=_part_ends_us(raw.get("part_ends_us"), steps),
     )
 
 
-def _whole(value: Any, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MAX_EPOCH:
+def _whole(value: Any, least: int, most: int = MAX_EPOCH) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ValueError("a number of a mark is not a whole number within its bounds")
     return value
+
+
+def _part_ends_us(value: Any, steps: int) -> tuple[int, ...]:
+    """None where they are none: the epoch counts all the same."""
+    if not isinstance(value, list) or len(value) > min(steps, MOST_PARTS):
+        return ()
+    return tuple(value) if all(type(one) is int for one in value) else ()
 
 
 def _relative_sd(mean_s: Any, sd_s: Any) -> float | None:

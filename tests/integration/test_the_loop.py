@@ -188,6 +188,24 @@ def test_the_first_epochs_predict_the_whole_job(trial):
     trial.until(lambda: len(trial.select(epochs, job_id=job)) == 8, "all eight epochs")
 
 
+def test_a_training_that_does_not_change_tells_its_epochs(trial):
+    script = trial.lab.home(ADA) / "unchanged.sh"
+    script.write_text(
+        "#!/bin/sh\n"
+        f"srun {trial.programs}/carbonsched track -- {trial.programs}/python -c '\n"
+        "import time\n"
+        "for epoch in range(3):\n"
+        '    print(f"Epoch {epoch + 1}/3")\n'
+        "    time.sleep(1)\n"
+        "'\n"
+    )
+    job, _ = trial.csbatch(ADA, *NOW, script)
+    trial.settled(job)
+    epochs = "SELECT DISTINCT epoch, epochs FROM epochs WHERE job_id = :job_id ORDER BY epoch"
+    trial.until(lambda: len(trial.select(epochs, job_id=job)) == 3, "all three epochs")
+    assert [row["epochs"] for row in trial.select(epochs, job_id=job)] == [3, 3, 3]
+
+
 def test_both_runs_of_a_requeued_job_are_charged_once_each(trial, requeued):
     rows = trial.settled(requeued, runs=2, timeout_s=180)
     assert [row["restarts"] for row in rows] == [0, 1]

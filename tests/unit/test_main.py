@@ -9,7 +9,7 @@ import pytest
 from carbonsched import __version__
 from carbonsched.cli.main import main
 
-COMMANDS = ["config", "daemon", "tick", "agent", "quota", "audit", "shadow", "simulate"]
+COMMANDS = ["config", "daemon", "tick", "agent", "track", "quota", "audit", "shadow", "simulate"]
 
 
 @pytest.fixture(autouse=True)

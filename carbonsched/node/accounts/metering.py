@@ -169,7 +169,7 @@ class Metering:
         for piece in pieces:
             self._post(piece, node, gains)
         gains.credit()
-        self._tell_epochs(gains, length_ns)
+        self._tell_epochs(gains, seen.wall_ns, length_ns)
         self._quality = gains.quality
         self.totals.sampled(seen.wall_ns, gains.job_w())
 
@@ -217,11 +217,13 @@ class Metering:
         self.totals.used(cells)
         self._segments.add(piece.begin_ns, self._panel.name, tallies)
 
-    def _tell_epochs(self, gains: Gains, length_ns: int) -> None:
+    def _tell_epochs(self, gains: Gains, now_ns: int, length_ns: int) -> None:
         for job, stay in gains.stays:
             throughout = (stay.end_ns - stay.begin_ns) * 10 >= length_ns * 9
             self._epochs.sample(
                 (job.job_id, job.restarts),
+                now_ns,
+                job.energy_uj,
                 gains.quality.get(job.owner, Quality.PARTIAL),
                 gains.mean_w(job) if throughout and self._whole_sample(length_ns) else None,
             )

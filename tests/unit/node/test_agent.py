@@ -267,6 +267,37 @@ def test_a_job_from_prolog_to_delivered_segments_and_epochs(node, daemon, monkey
     assert not node.tree.socket.exists()
 
 
+def test_many_ranks_make_one_epoch_each_and_nobody_marks_anothers_job(node, daemon, monkeypatch):
+    node.start()
+    spool = node.tree.spool.parent
+    for job_id, uid in ((7, os.getuid()), (8, os.getuid() + 1)):
+        variables = {"SLURM_JOB_UID": str(uid), "SLURM_NODELIST": "n1", "SLURM_JOB_ID": str(job_id)}
+        hook("prolog.sh", spool, **variables, SLURM_JOB_CPUS_PER_NODE="4")
+    node.cgroup = node.tree.cpu_v1(7, 0, uid=os.getuid())
+    monkeypatch.setenv("CARBONSCHED_AGENT_SOCKET", str(node.tree.socket))
+    node.tree.process(os.getpid(), 8, uid=os.getuid() + 1)
+    EpochTracker(epochs=3).epoch_start()  # in a job that is another user's
+    node.work(0.2)
+    node.tree.process(os.getpid(), 7, uid=os.getuid())
+    ranks = [EpochTracker(epochs=3) for _ in range(64)]
+    for _ in range(3):  # more marks at once than the node would meter in six seconds
+        for rank in ranks:
+            rank.epoch_start()
+            time.sleep(0.001)
+        node.work(0.2)
+        for rank in ranks:
+            rank.step()
+            rank.epoch_end()
+            time.sleep(0.001)
+    node.until(lambda: len(daemon.epochs) == 3)
+    node.stop()
+    assert {(one.job_id, one.epochs, one.steps) for one in daemon.epochs.values()} == {(7, 3, 1)}
+    for record in daemon.epochs.values():
+        assert [one.duration_ms for one in record.parts] == [record.duration_ms]
+    assert "marks ignored" in node.log.read_text()
+    assert "1 marks ignored" in node.log.read_text()
+
+
 def test_killed_at_any_moment_it_loses_nothing_and_counts_nothing_twice(node, daemon):
     dice = random.Random(4)
     node.start()

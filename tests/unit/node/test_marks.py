@@ -37,6 +37,40 @@ def test_the_kernel_says_who_marks_and_the_cgroup_in_which_job(tree, listening):
     assert tree.socket.stat().st_mode & 0o777 == 0o666
 
 
+def test_a_mark_that_names_another_job_is_of_the_senders_own(tree, listening):
+    tree.process(os.getpid(), 7)
+    tree.process(1, 8)
+    named = {"job_id": 8, "jobid": 8, "pid": 1, "uid": 0, "SLURM_JOB_ID": "8", "restarts": 3}
+    send(tree.socket, json.dumps(MARK | named).encode())
+    (sent,) = listening.receive()
+    assert (sent.job_id, sent.uid) == (7, os.getuid())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may name another process's credentials")
+def test_credentials_that_are_made_up_are_the_kernels_to_refuse(tree, listening):
+    """A user's process that claims another's pid or uid is refused by its own kernel."""
+    tree.process(os.getpid(), 7)
+    code = (
+        "import os, socket, struct, sys\n"
+        "os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n"
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "for claimed in ((1, 65534, 65534), (os.getpid(), 0, 0)):\n"
+        "    made = struct.pack('iII', *claimed)\n"
+        "    part = (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, made)\n"
+        "    try:\n"
+        "        s.sendmsg([sys.argv[2].encode()], [part], 0, sys.argv[1])\n"
+        "    except PermissionError:\n"
+        "        print('refused')\n"
+    )
+    tree.socket.parent.chmod(0o755)
+    arguments = [sys.executable, "-S", "-c", code, tree.socket.name, json.dumps(MARK)]
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, timeout=20, check=True, cwd=tree.socket.parent
+    )
+    assert done.stdout == "refused\nrefused\n"
+    assert list(listening.receive()) == []
+
+
 def test_a_mark_from_a_job_whose_group_has_a_sluid(tree):
     """As in Slurm 26.05; the agent reads the groups with what the prologs told."""
     sluid = "s5K1KKYAYG5D00"

@@ -234,7 +234,8 @@ def test_an_ended_job_whose_group_stays_is_told_no_more(rig):
 def test_an_epoch_has_the_energy_of_exactly_its_interval(rig):
     rig.go(1, rig.begin(7, cpus=8))
     start = Mark(start=True, epoch=1, epochs=5, steps=0, step_relative_sd=None)
-    end = Mark(start=False, epoch=1, epochs=5, steps=0, step_relative_sd=None)
+    ends_us = (1_000_000, 3_000_000, 4_250_000)
+    end = replace(start, start=False, steps=3, part_ends_us=ends_us)
     rig.go(0.5)
     job = rig.metering.jobs.latest(7)
     rig.metering.mark(job, 1000, start)
@@ -249,6 +250,8 @@ def test_an_epoch_has_the_energy_of_exactly_its_interval(rig):
     assert (epoch.epoch, epoch.epochs, epoch.uid) == (1, 5, 1000)
     assert (epoch.started_ms, epoch.duration_ms) == (1_001_500, 4_250)
     assert epoch.energy_millij == 1000 * (4.25 * 60 + 26 * 180 / 8)
+    assert [one.duration_ms for one in epoch.parts] == [1_000, 2_000, 1_250]
+    assert [one.energy_millij for one in epoch.parts] == [150_000, 390_000, 300_000]
     assert epoch.samples == 4
     assert epoch.relative_sd == pytest.approx(51.96 / 195, rel=0.01)
     assert EpochRecord.from_wire(json.loads(json.dumps(epoch.to_wire()))) == epoch
