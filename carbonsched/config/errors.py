@@ -153,7 +153,8 @@ def _without_tags(loc: tuple[str | int, ...], content: Any) -> Path:
     path: list[str | int] = []
     tagged = False
     for step in loc:
-        if not tagged and isinstance(content, dict) and content.get("kind") == step:
+        # Nothing at the top is a union, whatever somebody writes there.
+        if path and not tagged and isinstance(content, dict) and content.get("kind") == step:
             tagged = True
             continue
         path.append(step)

@@ -243,6 +243,7 @@ class Metering:
             "panel": self._panel.to_state(),
             "statics": self._statics.to_state(),
             "jobs": self._jobs.to_state(),
+            "system_cpu_owed_ns": self._system_cpu.owed_ns,
             "segments": self._segments.to_state(),
             "epochs": self._epochs.to_state(),
             "closed": [
@@ -278,6 +279,8 @@ class Metering:
         if same_boot:
             self._jobs = JobTable.from_state(state["jobs"], self._journal)
             self._panel.load(state["panel"])
+            # Agents before this was kept did not tell.
+            self._system_cpu = SystemCpu(int(state.get("system_cpu_owed_ns", 0)))
             self._restored = True
         if not same_boot or state["segment_s"] != settings.segment_s:
             self.close_early()

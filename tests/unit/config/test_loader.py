@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from carbonsched.config.loader import config_path, load, loads
@@ -177,7 +177,14 @@ WORDS = st.sampled_from(
 GAPS = st.sampled_from([" ", "\n", "\n  ", "\n    ", "\n- ", ": ", "", '"'])
 
 
+def test_a_kind_at_the_top_hides_no_section():
+    found = faults("kind: site\n")
+    assert any("unknown key" in line and "kind" in line for line in found)
+    assert any("site: is required" in line for line in found)
+
+
 @given(st.lists(st.tuples(WORDS, GAPS), max_size=40))
+@example([("kind", ": "), ("site", " ")])
 def test_any_text_is_a_configuration_or_refused(pieces):
     text = "".join(word + gap for word, gap in pieces)
     assert all(line.startswith("f:") and "\n" not in line for line in faults(text))

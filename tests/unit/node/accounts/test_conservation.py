@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from carbonsched.model.energy import Domain, EnergySegment, PartKind, Quality
@@ -292,6 +292,7 @@ def test_the_same_history_gives_the_same_segments(steady_panel, steps):
 
 @settings(max_examples=50)
 @given(steps=STEPS)
+@example(steps=[("begin", 2, 0.001, 0), ("leave", 2, 7, 0), ("restart", 1, 0.001, 0)])
 def test_restarts_that_lose_nothing_change_nothing_but_qualities(steady_panel, steps):
     """A successor that takes over at once divides as its predecessor would have."""
     plain = [one for one in steps if one[0] not in ("grid", "disk", "reboot", "lose", "clock")]
