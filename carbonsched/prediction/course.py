@@ -7,11 +7,11 @@ training and validation.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from carbonsched.prediction.levels import Expected, State, filtered
+from carbonsched.prediction.levels import Cycle, Expected, State, filtered
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
 from carbonsched.prediction.stops import lengths
 from carbonsched.prediction.warm_up import FEWEST_PARTS, steady, warm_parts
@@ -26,6 +26,7 @@ _SLOW = 0.2
 _LEAST_FIRST_SD = 0.02
 _UNSURE_FIRST = 0.3  # of what was paid once by a first epoch's parts
 _DECLARED_HEAVY = (0.15, 0.12)
+_DECLARED_WEIGHT = 0.5  # of an epoch seen
 _TAIL_SPREAD = 0.005
 _DRIFT = 0.025  # of the remaining epochs' mean, where all of them remain
 _HEAVIER = (0.2, 0.28, 0.24)
@@ -35,8 +36,8 @@ _LIGHTER = {"seconds": (0.2, -0.25, 0.18), "joules": (0.2, -0.2, 0.15)}
 _DOUBT = 2.0  # deviations within which a difference from the plain mean is taken for chance
 _LONG = 1000  # epochs, over which cycles are as frequent as they are
 _PAST_SD = 0.12  # of what earlier logs tell of this model's error, before any is seen
-_RUN_SD = 0.04  # between runs of the same training
-_RUN_WEIGHT = 3
+_RUN_SD = 0.07  # between runs of the same training
+_RUN_WEIGHT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +147,23 @@ def _series(epochs: Sequence[Epoch], warm: int, what: str) -> _Series:
         what=what,
         unit=unit,
         spent=sum(values),
-        whole=tuple(value / unit for value in values),
+        whole=tuple(value / unit for value in _settled(values, once)),
         numbers=tuple(epoch.number for epoch in epochs),
         bodies=tuple(body / unit for body in bodies),
         tails=tuple(tail / unit for tail in tails) if parted else (),
         once=once / unit if len(epochs[0].parts) >= FEWEST_PARTS else math.nan,
         spread=math.hypot(0.015, fmean(deviations)),
     )
+
+
+def _settled(values: Sequence[float], once: float) -> list[float]:
+    """The epochs, the first without what it paid once, if that makes it more like the others."""
+    first, others = values[0], values[1:]
+    if others and once:
+        usual = fmean(others)
+        if abs(first - once - usual) < abs(first - usual):
+            first -= once
+    return [first, *others]
 
 
 def _whole(
@@ -165,7 +176,7 @@ def _whole(
     """The sum over all epochs, over the lengths that the training may have."""
     body, tail = _states(series, validate_every)
     seen = series.numbers[-1]
-    plain = fmean(series.whole)
+    plain = _plainly(series, validate_every, tail or body)
     trust = 1.0 if errors or seen == 1 else _trust(body, tail, series, plain)
     mixture: list[Normal] = []
     centres: list[tuple[float, float]] = []
@@ -176,7 +187,7 @@ def _whole(
             continue
         ahead = _ahead(body, tail, seen, end)
         mean, _ = moments(ahead)
-        centre = (1 - trust) * (end - seen) * plain + trust * mean
+        centre = (1 - trust) * plain(end) + trust * mean
         scale, deviation = _correction(errors)
         centre *= scale
         ahead = [
@@ -227,7 +238,7 @@ def _states(series: _Series, every: int | None) -> tuple[list[State], list[State
         declared=1 if periodic else None,
     )
     tail = Expected(
-        level=(0.0, 0.03 if periodic else 0.5),
+        level=(0.0, 0.2 if periodic else 0.5),
         first=(0.0, 0.01),
         heavy=_DECLARED_HEAVY if periodic else (0.25, 0.25),
         spread=_TAIL_SPREAD,
@@ -270,14 +281,40 @@ def _doubted(ahead: list[Normal], what: str, seen: int, left: int, earlier: int)
     ]
 
 
-def _trust(body: Sequence[State], tail: Sequence[State], series: _Series, plain: float) -> float:
+def _plainly(series: _Series, every: int | None, states: Sequence[State]) -> Callable[[int], float]:
+    """The remaining epochs up to one by plain means: of all seen, or of light and heavier ones.
+
+    What is declared to come and was not seen yet is taken to be as it usually is.
+    """
+    seen = series.numbers[-1]
+    if every is None or every < 2:
+        mean = fmean(series.whole)
+        return lambda end: (end - seen) * mean
+    from_one = sum(one.weight for one in states if one.cycle and one.cycle.first == 1)
+    cycle = Cycle(every, 1 if from_one > 0.5 else every)
+    pairs = list(zip(series.numbers, series.whole, strict=True))
+    light = [value for number, value in pairs if not cycle.has(number)]
+    heavy = [value for number, value in pairs if cycle.has(number)]
+    usual = fmean(light) if light else fmean(heavy) / (1 + _DECLARED_HEAVY[0])
+    extra = _DECLARED_HEAVY[0] * usual * _DECLARED_WEIGHT + sum(one - usual for one in heavy)
+    extra = max(0.0, extra / (len(heavy) + _DECLARED_WEIGHT))
+    return lambda end: (end - seen) * usual + cycle.among(seen, end) * extra
+
+
+def _trust(
+    body: Sequence[State],
+    tail: Sequence[State],
+    series: _Series,
+    plain: Callable[[int], float],
+) -> float:
     """How much of what is found beside the plain mean of the epochs seen is not chance.
 
     From 0 to 1, as an estimator of James and Stein's kind has it.
     """
     seen = series.numbers[-1]
     mean, _ = moments(_ahead(body, tail, seen, seen + _LONG))
-    apart = mean / _LONG / plain - 1 if plain > 0 else 0.0
+    usual = plain(seen + _LONG)
+    apart = mean / usual - 1 if usual > 0 else 0.0
     if not apart:
         return 0.0
     noise = sum(one.weight * one.spread**2 * (1 + one.wander) for one in body)

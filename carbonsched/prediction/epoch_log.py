@@ -3,7 +3,8 @@
     epoch,duration_s,energy_j
     epoch,part,parts,steps,duration_s,energy_j
 
-Epochs count from the first line's number, 0 or 1, without a gap; parts from 1 to ``parts``.
+Epochs count from the first line's number, 0 or 1, without a gap; parts from 1 to ``parts``. Where
+parts before the last are not of equal numbers of steps, only their sum counts.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class _Row(NamedTuple):
     epoch: int
     part: int
     parts: int
+    steps: int
     cost: Cost
 
 
@@ -68,7 +70,8 @@ def _epoch(number: int, rows: list[_Row]) -> Epoch:
     whole = Cost(sum(one.seconds for one in costs), sum(one.joules for one in costs))
     if whole.seconds <= 0:
         raise ValueError(f"line {rows[-1].line}: epoch {rows[-1].epoch} took no time")
-    return Epoch(number=number, cost=whole, parts=costs if len(costs) > 1 else ())
+    alike = len({row.steps for row in rows[:-1]}) == 1  # what is left over may be in the last
+    return Epoch(number=number, cost=whole, parts=costs if alike else ())
 
 
 def _rows(lines: Iterable[str]) -> Iterator[_Row]:
@@ -99,9 +102,8 @@ def _row(line: int, header: tuple[str, ...], fields: list[str]) -> _Row:
     cost = Cost(_number(line, "duration_s", named), _number(line, "energy_j", named))
     part = _whole(line, "part", named) if "part" in named else 1
     parts = _whole(line, "parts", named) if "parts" in named else 1
-    if "steps" in named:
-        _whole(line, "steps", named)
-    return _Row(line, _whole(line, "epoch", named), part, parts, cost)
+    steps = _whole(line, "steps", named) if "steps" in named else 0
+    return _Row(line, _whole(line, "epoch", named), part, parts, steps, cost)
 
 
 def _number(line: int, name: str, named: dict[str, str]) -> float:

@@ -19,8 +19,9 @@ _LEAST = 0.05  # of a part: less is not called warm-up
 _CERTAIN = 3.0  # deviations from the level, as often by chance as once in hundreds
 _MAD = 1.4826  # a normal sample's standard deviation over its median absolute deviation
 _CHANCE = 3.0  # in deviations of a part
-_ONE_PART = 0.92  # of one part's excess is taken to be paid once
-_KEPT = 0.012  # of an epoch
+_ONE_PART = 0.1  # of one part's excess may come back
+_MOST_OF_WORKERS = 0.1  # of an epoch: more is no start of workers
+_KEPT = 0.009  # of an epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,11 @@ def _paid_once(excess: float, warm: int, spread: float, epoch: float) -> float:
     if not warm or not excess:
         return 0.0
     chance = min(1.0, (_CHANCE * spread * warm / excess) ** 2)
-    sure = (1 - chance) * (_ONE_PART if warm == 1 else 1.0) * excess
-    return sure - math.copysign(min(abs(sure) / 2, _KEPT * epoch), sure)
+    sure = (1 - chance) * excess
+    kept = _KEPT * epoch
+    if warm == 1:
+        kept += _ONE_PART * min(abs(sure), _MOST_OF_WORKERS * epoch)
+    return sure - math.copysign(min(abs(sure) / 2, kept), sure)
 
 
 def _above(values: Sequence[float]) -> int:

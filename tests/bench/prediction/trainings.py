@@ -439,10 +439,55 @@ def unfrozen() -> Training:
     return Training(epochs=30, batches=24, passes=8, step=step)
 
 
+def compiled() -> Training:
+    """A network that ``torch.compile`` turns into machine code in its first step."""
+    images, labels = _images(1024, 24)
+    plain = _convolutions(12)
+    model = torch.compile(plain)
+    optimiser = torch.optim.SGD(plain.parameters(), lr=0.02)
+
+    def step(epoch: int, number: int) -> None:
+        del epoch
+        part = slice(32 * number, 32 * number + 32)
+        _learn(plain, optimiser, functional.cross_entropy(model(images[part]), labels[part]))
+
+    return Training(epochs=40, batches=32, passes=5, step=step)
+
+
+def prepared() -> Training:
+    """Images whose filtered forms are computed when they are first asked for, and then kept."""
+    images, labels = _images(640)
+    kept: dict[int, torch.Tensor] = {}
+    model = _convolutions(16)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.02)
+
+    def filtered(number: int) -> torch.Tensor:
+        if number not in kept:
+            batch = images[16 * number : 16 * number + 16]
+            for _ in range(300):
+                batch = torch.fft.ifft2(torch.fft.fft2(batch) * 0.999).real
+            kept[number] = batch
+        return kept[number]
+
+    def step(epoch: int, number: int) -> None:
+        del epoch
+        loss = functional.cross_entropy(model(filtered(number)), labels[16 * number :][:16])
+        _learn(model, optimiser, loss)
+
+    def after(epoch: int) -> bool:
+        if epoch % 5 == 4:
+            with torch.no_grad():
+                for _ in range(4):
+                    model(images[:256])
+        return False
+
+    return Training(epochs=40, batches=40, passes=4, step=step, after=after)
+
+
 TRAININGS: dict[str, Callable[[], Training]] = {
     one.__name__: one
     for one in (
         cnn, unet, transformer, mlp, gru, autoencoder, graph, loader, augmented, growing, bfloat16,
-        contrastive, adversarial, unfrozen,
+        contrastive, adversarial, unfrozen, compiled, prepared,
     )
 }  # fmt: skip

@@ -23,6 +23,14 @@ def test_a_log_by_parts_adds_up():
     assert [part.seconds for part in second.parts] == [1, 2]
 
 
+def test_parts_of_unequal_steps_are_not_taken_to_be_alike():
+    text = PARTS + "1,1,3,5,1,10\n1,2,3,4,1,10\n1,3,3,4,1,10\n"
+    (only,) = read_log(text.splitlines())
+    assert (only.cost.seconds, only.parts) == (3, ())
+    (left_over,) = read_log(text.replace("1,2,3,4", "1,2,3,5").splitlines())
+    assert len(left_over.parts) == 3
+
+
 def test_what_follows_is_not_looked_at():
     lines = (HEAD + "1,2,100\n2,2,80\nnonsense\n").splitlines()
     assert len(read_log(lines, 2)) == 2
