@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from statistics import fmean, median
+from dataclasses import dataclass, replace
+from statistics import fmean
 
+from carbonsched.prediction.doubts import correction, doubted
 from carbonsched.prediction.levels import Cycle, Expected, State, filtered
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
+from carbonsched.prediction.series import Cost, Epoch, Series, series_of, warm_of
 from carbonsched.prediction.stops import lengths
-from carbonsched.prediction.warm_up import FEWEST_PARTS, steady, warm_parts
+
+__all__ = ["METHOD", "VERSION", "Cost", "Epoch", "Foreseen", "foresee"]
 
 METHOD = "epochs"
 VERSION = "2"
@@ -28,34 +31,8 @@ _UNSURE_FIRST = 0.3  # of what was paid once by a first epoch's parts
 _DECLARED_HEAVY = (0.15, 0.12)
 _DECLARED_WEIGHT = 0.5  # of an epoch seen
 _TAIL_SPREAD = 0.005
-_DRIFT = 0.025  # of the remaining epochs' mean, where all of them remain
-_HEAVIER = (0.2, 0.28, 0.24)
-"""Something heavier later on that nothing showed: its chance after one epoch, mean, deviation."""
-_LIGHTER = {"seconds": (0.2, -0.25, 0.18), "joules": (0.2, -0.2, 0.15)}
-"""A first epoch that was slow throughout, or a faster machine later on."""
 _DOUBT = 2.0  # deviations within which a difference from the plain mean is taken for chance
 _LONG = 1000  # epochs, over which cycles are as frequent as they are
-_PAST_SD = 0.12  # of what earlier logs tell of this model's error, before any is seen
-_RUN_SD = 0.07  # between runs of the same training
-_RUN_WEIGHT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Seconds and joules of an epoch or of a part of one."""
-
-    seconds: float
-    joules: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """One epoch, with its parts of equal numbers of steps where they are known."""
-
-    number: int
-    cost: Cost
-    parts: tuple[Cost, ...] = ()
-    relative_sd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +44,6 @@ class Foreseen:
     warm_parts: int
     stops: int
     earlier: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Series:
-    """One quantity of the epochs seen; ``unit`` is a usual epoch's, bodies and tails are in it."""
-
-    what: str
-    unit: float
-    spent: float
-    whole: tuple[float, ...]
-    numbers: tuple[int, ...]
-    bodies: tuple[float, ...]
-    tails: tuple[float, ...]
-    once: float
-    spread: float
 
 
 def foresee(
@@ -97,12 +59,14 @@ def foresee(
     user's trainings like this one.
     """
     seen = epochs[-1].number
-    past = [log for log in earlier if log and log[-1].number > seen]
+    past: list[Sequence[Epoch]] = [log for log in earlier if log and log[-1].number > seen]
+    if not all(log[0].parts for log in [*past, epochs]) and past:
+        epochs, *past = (_unparted(log) for log in [epochs, *past])  # as alike as they can be
     ends = lengths([log[-1].number for log in past], seen, total)
-    warm = _warm(epochs)
+    warm = warm_of(epochs)
     figures = [
         _whole(
-            _series(epochs, warm, what),
+            series_of(epochs, warm, what),
             ends,
             total,
             validate_every,
@@ -116,58 +80,12 @@ def foresee(
     )
 
 
-def _warm(epochs: Sequence[Epoch]) -> int:
-    first = epochs[0]
-    if first.number != 1 or len(first.parts) < FEWEST_PARTS:
-        return 0
-    return warm_parts([part.seconds for part in first.parts], [part.joules for part in first.parts])
-
-
-def _series(epochs: Sequence[Epoch], warm: int, what: str) -> _Series:
-    """One quantity, what was paid once taken off the first epoch."""
-    values = [getattr(epoch.cost, what) for epoch in epochs]
-    bodies, tails, once, deviations = list(values), [0.0] * len(values), 0.0, []
-    parted = all(len(epoch.parts) >= FEWEST_PARTS for epoch in epochs)
-    for index, epoch in enumerate(epochs):
-        deviations.append(epoch.relative_sd)
-        if len(epoch.parts) < FEWEST_PARTS or not (parted or index == 0):
-            continue
-        parts = [getattr(part, what) for part in epoch.parts]
-        split = steady(parts, warm if epoch.number == 1 else 0)
-        deviations[-1] = split.relative_sd / len(parts) ** 0.25
-        bodies[index], tails[index] = split.body, split.tail
-        if not parted:
-            bodies[index], tails[index] = split.body + split.tail, 0.0
-        if epoch.number == 1:
-            once = split.once
-    unit = median(body + tail for body, tail in zip(bodies, tails, strict=True))
-    if unit <= 0:
-        unit = max(fmean(values), 1e-9)
-    return _Series(
-        what=what,
-        unit=unit,
-        spent=sum(values),
-        whole=tuple(value / unit for value in _settled(values, once)),
-        numbers=tuple(epoch.number for epoch in epochs),
-        bodies=tuple(body / unit for body in bodies),
-        tails=tuple(tail / unit for tail in tails) if parted else (),
-        once=once / unit if len(epochs[0].parts) >= FEWEST_PARTS else math.nan,
-        spread=math.hypot(0.015, fmean(deviations)),
-    )
-
-
-def _settled(values: Sequence[float], once: float) -> list[float]:
-    """The epochs, the first without what it paid once, if that makes it more like the others."""
-    first, others = values[0], values[1:]
-    if others and once:
-        usual = fmean(others)
-        if abs(first - once - usual) < abs(first - usual):
-            first -= once
-    return [first, *others]
+def _unparted(epochs: Sequence[Epoch]) -> list[Epoch]:
+    return [replace(epoch, parts=()) for epoch in epochs]
 
 
 def _whole(
-    series: _Series,
+    series: Series,
     ends: Sequence[tuple[int, float]],
     total: int,
     validate_every: int | None,
@@ -188,29 +106,22 @@ def _whole(
         ahead = _ahead(body, tail, seen, end)
         mean, _ = moments(ahead)
         centre = (1 - trust) * plain(end) + trust * mean
-        scale, deviation = _correction(errors)
+        scale, deviation = correction(errors)
         centre *= scale
         ahead = [
             Normal(w, centre + (m - mean) * scale, math.hypot(s * scale, centre * deviation))
             for w, m, s in ahead
         ]
-        mean = centre
-        centres.append((mean, weight))
-        for w, m, s in _doubted(ahead, series.what, seen, end - seen, len(errors)):
+        centres.append((centre, weight))
+        for w, m, s in doubted(ahead, series.what, seen, end - seen, len(errors)):
             mixture.append(Normal(w * weight, m, s))
     centre = _middle(centres)
     if total <= seen or centre == 0:
         return exactly(series.spent)
-    least = 0.0
-    found = estimate(centre, mixture, least)
-    unit = series.unit
-    return Estimate(
-        p05=found.p05 * unit, p25=found.p25 * unit, mean=found.mean * unit,
-        p75=found.p75 * unit, p95=found.p95 * unit,
-    ).plus(series.spent)  # fmt: skip
+    return estimate(centre, mixture, 0.0).times(series.unit).plus(series.spent)
 
 
-def _states(series: _Series, every: int | None) -> tuple[list[State], list[State]]:
+def _states(series: Series, every: int | None) -> tuple[list[State], list[State]]:
     """The hypotheses on the bodies, and those on the tails where parts tell them apart."""
     periodic = every is not None and every > 1
     once = series.once
@@ -263,25 +174,7 @@ def _ahead(body: Sequence[State], tail: Sequence[State], seen: int, end: int) ->
     return [Normal(w, max(0.0, m + mean), math.sqrt(v + variance)) for w, m, v in sums]
 
 
-def _doubted(ahead: list[Normal], what: str, seen: int, left: int, earlier: int) -> list[Normal]:
-    """The same with what no epoch shows: drift, something heavier later, a slow first epoch."""
-    share = left / (left + seen)
-    mean, variance = moments(ahead)
-    drift = _DRIFT * math.sqrt(share)
-    unseen = 1 / (1 + 2 * earlier)
-    up, more, more_sd = _HEAVIER
-    down, less, less_sd = _LIGHTER[what]
-    up *= unseen * share / (1 + 0.04 * (seen - 1))
-    down *= unseen * share / seen
-    usual = [Normal(w * (1 - up - down), m, math.hypot(s, drift * m)) for w, m, s in ahead]
-    return [
-        *usual,
-        Normal(up, mean * (1 + more), math.sqrt(variance + (more_sd * mean) ** 2)),
-        Normal(down, mean * (1 + less), math.sqrt(variance + (less_sd * mean) ** 2)),
-    ]
-
-
-def _plainly(series: _Series, every: int | None, states: Sequence[State]) -> Callable[[int], float]:
+def _plainly(series: Series, every: int | None, states: Sequence[State]) -> Callable[[int], float]:
     """The remaining epochs up to one by plain means: of all seen, or of light and heavier ones.
 
     What is declared to come and was not seen yet is taken to be as it usually is.
@@ -304,7 +197,7 @@ def _plainly(series: _Series, every: int | None, states: Sequence[State]) -> Cal
 def _trust(
     body: Sequence[State],
     tail: Sequence[State],
-    series: _Series,
+    series: Series,
     plain: Callable[[int], float],
 ) -> float:
     """How much of what is found beside the plain mean of the epochs seen is not chance.
@@ -331,24 +224,12 @@ def _errors(
         rest = sum(getattr(epoch.cost, what) for epoch in log if epoch.number > seen)
         if not head or rest <= 0:
             continue
-        series = _series(head, _warm(head), what)
+        series = series_of(head, warm_of(head), what)
         body, tail = _states(series, every)
         mean, _ = moments(_ahead(body, tail, seen, log[-1].number))
         if mean > 0:
             found.append(math.log(rest / (mean * series.unit)))
     return found
-
-
-def _correction(errors: Sequence[float]) -> tuple[float, float]:
-    """The factor that earlier logs tell, and how unsure it is."""
-    if not errors:
-        return 1.0, 0.0
-    count = len(errors)
-    middle = fmean(errors)
-    squares = sum((error - middle) ** 2 for error in errors)
-    variance = (_RUN_WEIGHT * _RUN_SD**2 + squares) / (_RUN_WEIGHT + count - 1)
-    shrunk = sum(errors) / (count + variance / _PAST_SD**2)
-    return math.exp(shrunk), math.sqrt(variance * (1 + 1 / count))
 
 
 def _middle(centres: Sequence[tuple[float, float]]) -> float:

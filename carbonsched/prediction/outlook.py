@@ -18,13 +18,20 @@ class Normal(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A quantity with its 50 % and 90 % intervals, ordered and none below ``least``."""
+    """A quantity with its 50 % and 90 % intervals, in order."""
 
     p05: float
     p25: float
     mean: float
     p75: float
     p95: float
+
+    def times(self, factor: float) -> Estimate:
+        """In another unit."""
+        return Estimate(
+            p05=self.p05 * factor, p25=self.p25 * factor, mean=self.mean * factor,
+            p75=self.p75 * factor, p95=self.p95 * factor,
+        )  # fmt: skip
 
     def plus(self, constant: float) -> Estimate:
         """All of it and a constant."""

@@ -134,6 +134,14 @@ def test_earlier_logs_tell_what_the_first_epoch_cannot():
     assert known.earlier == 2
 
 
+def test_earlier_logs_without_parts_are_compared_without_them():
+    first = [10.0] + 9 * [1.0]
+    log = [timed(1, first)]
+    past = plain([19.0] + 29 * [10.0])
+    found = foresee(log, 30, earlier=[past, past])
+    assert found.seconds.mean == pytest.approx(309, rel=0.1)
+
+
 def test_earlier_trainings_that_stopped_make_the_number_of_epochs_uncertain():
     past = [plain(count * [10.0]) for count in (12, 17, 23)]
     found = foresee(plain([10.0]), 60, earlier=past)
