@@ -59,7 +59,7 @@ def foresee(
     user's trainings like this one.
     """
     seen = epochs[-1].number
-    past: list[Sequence[Epoch]] = [log for log in earlier if log and log[-1].number > seen]
+    past = [list(log) for log in earlier if log and log[-1].number > seen]
     if not all(log[0].parts for log in [*past, epochs]) and past:
         epochs, *past = (_unparted(log) for log in [epochs, *past])  # as alike as they can be
     ends = lengths([log[-1].number for log in past], seen, total)
@@ -96,6 +96,7 @@ def _whole(
     seen = series.numbers[-1]
     plain = _plainly(series, validate_every, tail or body)
     trust = 1.0 if errors or seen == 1 else _trust(body, tail, series, plain)
+    blind = seen == 1 and math.isnan(series.once)
     mixture: list[Normal] = []
     centres: list[tuple[float, float]] = []
     for end, weight in ends:
@@ -113,7 +114,7 @@ def _whole(
             for w, m, s in ahead
         ]
         centres.append((centre, weight))
-        for w, m, s in doubted(ahead, series.what, seen, end - seen, len(errors)):
+        for w, m, s in doubted(ahead, series.what, seen, end - seen, len(errors), blind=blind):
             mixture.append(Normal(w * weight, m, s))
     centre = _middle(centres)
     if total <= seen or centre == 0:
@@ -154,6 +155,7 @@ def _states(series: Series, every: int | None) -> tuple[list[State], list[State]
         heavy=_DECLARED_HEAVY if periodic else (0.25, 0.25),
         spread=_TAIL_SPREAD,
         cyclic=0.5,
+        once=0.1,
         declared=every,
     )
     return (

@@ -26,6 +26,7 @@ _DECLARED_FROM_ONE = 0.1
 _FROM_ONE = 0.25  # of cycles count from the first epoch, the others from the M-th
 # A first epoch that was slow throughout: its excess and the deviation of that, and how usual.
 _SLOW_FIRST = (((0.3, 0.5), 0.85), ((2.0, 4.0), 0.15))
+_PLACES = 12  # where the one heavier epoch may be
 _NEGLIGIBLE = 1e-4
 WINDOW = 32
 """Of longer series the newest so many epochs count."""
@@ -54,7 +55,11 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What is expected of a series before it is seen: means and standard deviations."""
+    """What is expected of a series before it is seen: means and standard deviations.
+
+    ``cyclic`` is the chance of any heavier epochs, ``once`` that of one alone among those; ``slow``
+    is that of a first epoch which was slow throughout.
+    """
 
     level: tuple[float, float] = (1.0, 1.0)
     heavy: tuple[float, float] = (0.25, 0.25)
@@ -62,6 +67,7 @@ class Expected:
     slow: float = 0.0
     spread: float = 0.02
     cyclic: float = 0.35
+    once: float = 0.3
     declared: int | None = None
 
 
@@ -146,12 +152,12 @@ def _cycles(numbers: Sequence[int], expected: Expected) -> Iterator[tuple[Cycle 
     longest = min(_LONGEST_CYCLE, last)
     total = sum(_COMMON.get(one, 0.5) for one in range(2, _LONGEST_CYCLE + 1))
     for one in range(2, longest + 1):
-        prior = 0.7 * expected.cyclic * _COMMON.get(one, 0.5) / total
+        prior = (1 - expected.once) * expected.cyclic * _COMMON.get(one, 0.5) / total
         yield Cycle(one, one), prior * (1 - _FROM_ONE)
         yield Cycle(one, 1), prior * _FROM_ONE
     for one in numbers[-6:]:
         if one > 1:
-            yield Cycle(0, one), 0.3 * expected.cyclic / 12
+            yield Cycle(0, one), expected.once * expected.cyclic / _PLACES
 
 
 def _run(
