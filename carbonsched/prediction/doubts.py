@@ -17,7 +17,7 @@ _SLOWER = (0.07, -0.6, 0.2)
 """A first epoch that took several times as long, where no parts of it would show that."""
 _FADING = 0.02
 _PAST_SD = 0.12  # of what earlier logs tell of this model's error, before any is seen
-_RUN_SD = 0.07  # between runs of the same training
+_RUN_SD = 0.12  # between runs of the same training on shared machines
 _RUN_WEIGHT = 2
 
 

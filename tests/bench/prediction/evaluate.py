@@ -34,7 +34,7 @@ LOGS = Path(__file__).parent / "logs"
 AFTER = (1, 2, 5)
 LEAST = 0.01
 DECLARED = {"unet": 5, "augmented": 2, "bfloat16": 4, "contrastive": 10, "prepared": 5}
-FIRST_SEED = 5000  # of the made-up logs that judge
+FIRST_SEED = 9000  # of the made-up logs that judge
 
 
 @dataclass(frozen=True)
