@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
-from carbonsched.model.epoch import EpochRecord
+from carbonsched.model.epoch import EpochPart, EpochRecord
 from carbonsched.model.prediction import Prediction, PredictionSource
-from carbonsched.prediction.spread import Prior, pooled_half_width
+from carbonsched.prediction import course
 
-METHOD = "epochs/1"
-_PRIOR_WEIGHT = 2
-_DURATION_SD = 0.02
-_ENERGY_SD = 0.07
+METHOD = f"{course.METHOD}/{course.VERSION}"
 _MS_PER_S = 1000
-_WARMED_UP = 3  # from so many epochs on, the first is left out of the mean of those to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,8 @@ class _Epoch:
     start_ms: int
     end_ms: int
     millij: int
-    variance: float
+    relative_sd: float
+    parts: tuple[EpochPart, ...]
 
     @property
     def length_ms(self) -> int:
@@ -45,11 +42,13 @@ def from_epochs(
     epochs_total: int | None,
     started_at: int,
     node_count: int = 1,
+    validate_every: int | None = None,
 ) -> Prediction | None:
     """Predict the whole job from its epochs so far, of one run on all its nodes.
 
     ``epochs_total`` is what the owner declared; ``None`` takes what the marks themselves say.
-    Time before the first epoch counts once. Returns ``None`` while no epoch is complete on every
+    Time before the first epoch counts once, and pauses as they were on average. ``validate_every``
+    is the declared period of heavier epochs. Returns ``None`` while no epoch is complete on every
     node that reports, or where nothing says how many epochs there will be.
     """
     marks = list(records)
@@ -59,38 +58,37 @@ def from_epochs(
         return None
     reporting = len({mark.node for mark in marks})
     scale = max(1.0, node_count / reporting)
-    last = done[-1]
+    first, last = done[0], done[-1]
     remaining = max(0, total - last.number)
-    ahead = done[1:] if len(done) >= _WARMED_UP else done
     pause_s = _mean_pause_ms(done) / _MS_PER_S
-    start_up_s = max(0.0, done[0].start_ms / _MS_PER_S - started_at)
-    elapsed_s = start_up_s + (last.end_ms - done[0].start_ms) / _MS_PER_S
+    start_up_s = max(0.0, first.start_ms / _MS_PER_S - started_at)
+    elapsed_s = start_up_s + (last.end_ms - first.start_ms) / _MS_PER_S
+    found = course.foresee(
+        [_costs(epoch, scale) for epoch in done],
+        max(total, last.number),
+        validate_every=validate_every,
+    )
+    marked_s = sum(epoch.length_ms for epoch in done) / _MS_PER_S
+    duration = found.seconds.plus(elapsed_s + remaining * pause_s - marked_s)
 
-    lengths = [epoch.length_ms / _MS_PER_S for epoch in ahead]
-    duration_s = elapsed_s + remaining * (fmean(lengths) + pause_s)
-    duration_half_s = _half_width(ahead, lengths, remaining, _DURATION_SD)
-
-    joules = [epoch.millij / 1000 * scale for epoch in ahead]
     known_j = sum(epoch.millij for epoch in done) / 1000 * scale
-    lost = last.number - done[0].number + 1 - len(done)
-    known_j += lost * fmean(joules)
-    power_w = fmean(joules) / fmean(lengths)
-    outside_s = start_up_s + (last.number + remaining - done[0].number) * pause_s
-    outside_j = outside_s * power_w
-    energy_j = known_j + remaining * fmean(joules) + outside_j
-    energy_half_j = _half_width(ahead, joules, remaining, _ENERGY_SD)
+    lost = last.number - first.number + 1 - len(done)
+    lost_j = lost * known_j / len(done)
+    outside_s = start_up_s + (last.number + remaining - first.number) * pause_s
+    outside_j = outside_s * known_j / marked_s
+    energy = found.joules.plus(lost_j + outside_j)
 
     return Prediction(
         source=PredictionSource.EPOCHS,
         samples=len(done),
-        duration_s=max(1, round(duration_s)),
-        duration_low_s=max(1, math.floor(max(elapsed_s, duration_s - duration_half_s))),
-        duration_high_s=max(1, math.ceil(duration_s + duration_half_s)),
-        energy_j=round(energy_j),
-        energy_low_j=math.floor(max(known_j, energy_j - energy_half_j - outside_j)),
-        energy_high_j=math.ceil(energy_j + energy_half_j),
+        duration_s=max(1, round(duration.mean)),
+        duration_low_s=max(1, math.floor(max(elapsed_s, duration.p05))),
+        duration_high_s=max(1, math.ceil(duration.p95)),
+        energy_j=round(energy.mean),
+        energy_low_j=math.floor(max(known_j + lost_j, energy.p05 - outside_j)),
+        energy_high_j=math.ceil(energy.p95),
         method=METHOD,
-        explanation=_explanation(len(done), last.number, total, reporting, node_count),
+        explanation=_explanation(len(done), last.number, total, reporting, node_count, found),
     )
 
 
@@ -115,19 +113,45 @@ def _merge(number: int, records: list[EpochRecord]) -> _Epoch:
         start_ms=min(record.started_ms for record in records),
         end_ms=max(record.started_ms + record.duration_ms for record in records),
         millij=sum(record.energy_millij for record in records),
-        variance=max(_within_variance(record) for record in records),
+        relative_sd=max(_mean_deviation(record) for record in records),
+        parts=_merged_parts([record.parts for record in records]),
     )
 
 
-def _within_variance(record: EpochRecord) -> float:
-    """The squared relative error of the epoch's mean, from the variation of its parts.
+def _merged_parts(parts: list[tuple[EpochPart, ...]]) -> tuple[EpochPart, ...]:
+    """Parts over all nodes: energies added up, the longest time; none unless all have as many."""
+    if len({len(one) for one in parts}) > 1:
+        return ()
+    return tuple(
+        EpochPart(
+            duration_ms=max(part.duration_ms for part in side_by_side),
+            energy_millij=sum(part.energy_millij for part in side_by_side),
+        )
+        for side_by_side in zip(*parts, strict=True)
+    )
+
+
+def _mean_deviation(record: EpochRecord) -> float:
+    """The relative error of the epoch's mean, from the variation of its parts.
 
     Parts of an epoch follow one another and are alike, so n of them tell less than n independent
     ones would: the square root of n stands for their effective number.
     """
     if record.relative_sd is None or record.samples < 1:
         return 0.0
-    return record.relative_sd**2 / math.sqrt(record.samples)
+    return record.relative_sd / math.sqrt(math.sqrt(record.samples))
+
+
+def _costs(epoch: _Epoch, scale: float) -> course.Epoch:
+    return course.Epoch(
+        number=epoch.number,
+        cost=course.Cost(epoch.length_ms / _MS_PER_S, epoch.millij / 1000 * scale),
+        parts=tuple(
+            course.Cost(part.duration_ms / _MS_PER_S, part.energy_millij / 1000 * scale)
+            for part in epoch.parts
+        ),
+        relative_sd=min(epoch.relative_sd, 1.0),
+    )
 
 
 def _mean_pause_ms(done: list[_Epoch]) -> float:
@@ -140,28 +164,15 @@ def _mean_pause_ms(done: list[_Epoch]) -> float:
     return fmean(pauses) if pauses else 0.0
 
 
-def _half_width(
-    epochs: list[_Epoch], values: list[float], remaining: int, prior_sd: float
-) -> float:
-    """Half the interval of the sum of the ``remaining`` epochs.
-
-    Each deviates by s, and the mean they share is known from k epochs only:
-    t x s x mean x sqrt(remaining + remaining^2 / k).
-    """
-    mean = fmean(values)
-    if mean == 0 or remaining == 0:
-        return 0.0
-    within = fmean(epoch.variance for epoch in epochs)
-    prior = Prior(sd=math.sqrt(prior_sd**2 + within), weight=_PRIOR_WEIGHT)
-    width, _ = pooled_half_width([value / mean for value in values], prior)
-    return width * mean * math.sqrt(remaining + remaining**2 / len(values))
-
-
-def _explanation(seen: int, last: int, total: int, reporting: int, node_count: int) -> str:
+def _explanation(
+    seen: int, last: int, total: int, reporting: int, node_count: int, found: course.Foreseen
+) -> str:
     epochs = "its first epoch" if last == 1 else f"its {seen} epochs so far"
     if seen != last:
         epochs = f"{seen} of its epochs up to number {last}"
     words = f"from {epochs}, {total} in all"
+    if found.warm_parts:
+        words += "; its first epoch's warm-up counts once"
     if reporting < node_count:
         words += f"; {reporting} of {node_count} nodes report epochs, the others taken to be alike"
     return words
