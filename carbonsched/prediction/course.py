@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from carbonsched.prediction.doubts import correction, doubted
+from carbonsched.prediction.growth import growth, grown
 from carbonsched.prediction.levels import Cycle, Expected, State, filtered
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
 from carbonsched.prediction.series import Cost, Epoch, Series, series_of, warm_of
@@ -97,6 +98,8 @@ def _whole(
     plain = _plainly(series, validate_every, tail or body)
     trust = 1.0 if errors or seen == 1 else _trust(body, tail, series, plain)
     blind = seen == 1 and math.isnan(series.once)
+    growing = None if errors else growth(series.bodies)
+    tail_mean = fmean(series.tails) if series.tails else 0.0
     mixture: list[Normal] = []
     centres: list[tuple[float, float]] = []
     for end, weight in ends:
@@ -109,6 +112,10 @@ def _whole(
         centre = (1 - trust) * plain(end) + trust * mean
         scale, deviation = correction(errors)
         centre *= scale
+        if growing is not None:
+            centre, ahead = grown(growing, end - seen)
+            mean, scale, deviation = centre, 1.0, 0.0
+            centre += (end - seen) * tail_mean
         ahead = [
             Normal(w, centre + (m - mean) * scale, math.hypot(s * scale, centre * deviation))
             for w, m, s in ahead

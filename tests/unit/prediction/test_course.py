@@ -158,3 +158,21 @@ def test_it_is_surer_with_every_quiet_epoch():
         found = foresee(plain(seen * [10.0]), 40).seconds
         widths.append(found.p95 - found.p05)
     assert widths == sorted(widths, reverse=True)
+
+
+def test_epochs_that_grow_steadily_are_taken_to_grow_on_for_a_while():
+    log = plain([10, 11, 12.1, 13, 14])
+    found = foresee(log, 25).seconds
+    flat = 60.1 + 20 * 14
+    to_the_end = 60.1 + sum(14 + step for step in range(1, 21))
+    assert flat < found.mean < to_the_end
+    assert found.p05 < flat < to_the_end < found.p95
+
+
+@pytest.mark.parametrize(
+    "lengths", [[10, 11, 12, 13], [10, 11, 12.1, 11.9, 13], [10, 10.05, 10.1, 10.15, 10.2]]
+)
+def test_few_uneven_or_small_steps_are_no_growth(lengths):
+    log = plain(lengths)
+    assert foresee(log, 25).seconds.mean < 1.06 * 25 * max(lengths)
+    assert foresee(log, 25).seconds.p95 < 2 * 25 * max(lengths)
