@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from carbonsched.prediction.doubts import correction, doubted
-from carbonsched.prediction.growth import growth, grown
+from carbonsched.prediction.growth import grown, growth
 from carbonsched.prediction.levels import Cycle, Expected, State, filtered
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
 from carbonsched.prediction.series import Cost, Epoch, Series, series_of, warm_of
