@@ -111,9 +111,9 @@ def predicted(job: QueueJob, now: int) -> list[str]:
     if job["finish_at"] is not None:
         low, high = when(job["finish_low_at"], now), when(job["finish_high_at"], now)
         finish += f" (9 in 10: {low} to {high})"
-    samples = f", {given['samples']} of them" if given["samples"] else ""
     return [
-        f"Prediction from {given['source']}{samples}: {given['explanation']}",
+        f"Prediction from {given['source']}: {given['explanation']}",
+        *([f"  samples {given['samples']}"] if given["samples"] else []),
         *(["  finish  " + finish] if job["finish_at"] is not None else []),
         "  time    " + _interval(given, "duration"),
         "  energy  " + _interval(given, "energy"),

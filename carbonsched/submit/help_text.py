@@ -18,7 +18,7 @@ after them goes to sbatch unchanged (csbatch --help shows sbatch's help).
                              (USR1): it may be stopped and go on later
   --carbon-pilot             start at once for the first epoch, then be planned
                              by it: with --carbon-checkpoint it may be stopped
-  --carbon-budget=100g       end the job when it has emitted so much (mg, g, kg);
+  --carbon-budget=100g       end the job when it has emitted so much (g, kg):
                              it gets a signal and time to write a checkpoint
   --carbon-campaign=NAME     gather the job under a name in reports
   --carbon-clusters=A,B      submit to that cluster of these on which the job
