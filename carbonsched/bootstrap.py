@@ -20,6 +20,7 @@ from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.advice import Advice
 from carbonsched.services.audit import Audits
 from carbonsched.services.backend import ServiceBackend
+from carbonsched.services.budgets import JobBudgets
 from carbonsched.services.fetch import FetchIntensity
 from carbonsched.services.grid import Grid, Zone
 from carbonsched.services.housekeeping import KeepHouse
@@ -30,6 +31,7 @@ from carbonsched.services.moves import Moves
 from carbonsched.services.outlook import IntensityTools, Outlook
 from carbonsched.services.own import OwnForecasts
 from carbonsched.services.pieces import Pieces, StopPolicy
+from carbonsched.services.pilots import Pilots
 from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.planning_request import PlanningRequests
@@ -44,6 +46,7 @@ from carbonsched.services.snapshot import PublishSnapshot, SnapshotFile
 from carbonsched.services.statement import Statements
 from carbonsched.services.stops import StopRuns
 from carbonsched.services.ticks import Ticks, WriterLock
+from carbonsched.services.use import Use
 from carbonsched.services.views import Views
 from carbonsched.transport.munge import Munge
 
@@ -115,8 +118,8 @@ def build(config: SiteConfig) -> Application:
     adopt = AdoptJobs(clusters, ledger, clock)
     stopping = _stopping(config)
     predict = PredictJobs(clusters, ledger, grid, clock, stopping.cost_s)
-    budgets = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
-    quotas = Quotas(budgets, ledger, predict, time_zone)
+    monthly = Budgets.of((one.user, one.account, one.monthly_mg) for one in config.quotas)
+    quotas = Quotas(monthly, ledger, predict, time_zone)
     shadow = config.planning.mode == "shadow"
     learning = Learning(clusters, ledger)
     pieces = Pieces(ledger, learning, _policy(config), stopping)
@@ -126,18 +129,21 @@ def build(config: SiteConfig) -> Application:
     )  # fmt: skip
     moves = Moves(ledger, config.planning.max_moves)
     stops = StopRuns(ledger, pieces, stopping, clock)
-    plan = PlanStarts(clusters, ledger, requests, quotas, clock, moves, stops)
+    pilots = Pilots(ledger, pieces, shadow=shadow)
+    plan = PlanStarts(clusters, ledger, requests, quotas, clock, moves, stops, pilots)
     presence = Presence()
     settle = SettleJobs(
         clusters, ledger, grid, predict, quotas, presence, clock, time_zone,
         _missing_after_s(config),
     )  # fmt: skip
+    use = Use(clusters, ledger, grid, settle, clock)
+    budgets = JobBudgets(clusters, ledger, predict, use, stopping, clock)
     works = {
         "intensity": fetch.run,
         CATCH_UP: fetch.catch_up,
         **({"pue": FetchPue(readers, ledger, clock, lock.held).run} if readers else {}),
         "adopt": lambda: f"{adopt.run()} jobs pending or active",
-        "plan": lambda: f"{predict.run()} jobs predicted, {plan.run()}",
+        "plan": lambda: f"{predict.run()} jobs predicted, {budgets.run()}, {plan.run()}",
         "settle": settle.run,
         "housekeeping": KeepHouse(ledger, clock).run,
     }
@@ -145,7 +151,7 @@ def build(config: SiteConfig) -> Application:
     if snapshot is not None:
         works["quota"] = PublishSnapshot(quotas, clusters, grid, clock.now, snapshot).run
     ticks = Ticks(works, lock, clock, fetch={"intensity", CATCH_UP, "pue"})
-    views = Views(clusters, ledger, grid, predict, settle, clock)
+    views = Views(clusters, ledger, grid, predict, settle, clock, quotas, budgets)
     statements = Statements(
         config.site.name, time_zone, clusters, ledger, grid, quotas, settle, views, clock
     )
@@ -153,7 +159,7 @@ def build(config: SiteConfig) -> Application:
     backend = ServiceBackend(
         Access(config.site.operators), lock, ticks, clusters, ledger, adopt, predict, plan,
         TakeReadings(clusters, ledger, presence, clock), quotas,
-        Advice(ledger, predict, quotas, clock, time_zone),
+        Advice(ledger, predict, quotas, clock, time_zone, pieces, budgets),
         PlaceJobs(clusters, ledger, predict, requests, clock), views, statements,
         Audits(clusters, ledger, clock), ShadowReports(clusters, ledger, settle, clock), outlook,
         clock,

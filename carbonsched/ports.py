@@ -178,6 +178,24 @@ class Cluster(Protocol):
         """
         ...
 
+    def cancel(self, job_id: int) -> None:
+        """End a job that waits or runs, as its owner's ``scancel`` would.
+
+        Raises:
+            ClusterRefusedError: the job is not there any more, or not ours to end.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        ...
+
+    def remark(self, job_id: int, note: str) -> None:
+        """Leave an admin comment on a job, in Slurm's accounting too.
+
+        Raises:
+            ClusterRefusedError: the job is not there any more, or not ours to change.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        ...
+
     def requeue(self, job_id: int, *, ended: bool) -> None:
         """Put a running job back into the queue, or one that has ``ended``, never the other.
 

@@ -19,7 +19,8 @@ from carbonsched.errors import RequestError
 from carbonsched.reports.documents import QueueJob, read_queue
 from carbonsched.reports.fields import as_pipes, as_table, choose, field_help
 from carbonsched.reports.jobs import id_base
-from carbonsched.reports.queue import DEFAULT, FIELDS, explained
+from carbonsched.reports.queue import DEFAULT, FIELDS, PREDICTED
+from carbonsched.reports.queue_words import explained
 from carbonsched.reports.terminal import Screen
 
 _EXAMPLES = """  csqueue                 your jobs
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-j", "--jobs", metavar="JOB[,JOB]", help="only these jobs")
     made.add_argument("-M", "--clusters", metavar="NAME[,NAME]", help="only on these clusters")
     made.add_argument("--why", action="store_true", help="each decision in sentences")
+    made.add_argument("--predicted", action="store_true", help="end, energy, CO2, share of quota")
     add_table_options(made)
     return made
 
@@ -55,12 +57,13 @@ def run(options: argparse.Namespace, daemon: Daemon) -> int:
     """Ask the daemon and print."""
     everybody = 1 if options.all else None
     document = read_queue(daemon.get("/v1/queue", user=options.user, all=everybody))
-    jobs = _selected(document["jobs"], options.jobs, options.clusters)
+    jobs = selected(document["jobs"], options.jobs, options.clusters)
     now = document["now"]
     if options.json:
         show_json({**document, "jobs": jobs})
         return 0
-    fields = choose(FIELDS, options.format or DEFAULT)
+    usual = PREDICTED if options.predicted else DEFAULT
+    fields = choose(FIELDS, options.format or usual)
     header = not options.noheader
     screen = Screen.of(sys.stdout)
     if options.why:
@@ -72,7 +75,12 @@ def run(options: argparse.Namespace, daemon: Daemon) -> int:
     return 0
 
 
-def _selected(jobs: list[QueueJob], ids: str | None, clusters: str | None) -> list[QueueJob]:
+def selected(jobs: list[QueueJob], ids: str | None, clusters: str | None) -> list[QueueJob]:
+    """Those that ids and clusters name, all where none are given.
+
+    Raises:
+        RequestError: an id that is not in the queue.
+    """
     if clusters is not None:
         wanted_clusters = set(clusters.split(","))
         jobs = [job for job in jobs if job["cluster"] in wanted_clusters]

@@ -182,6 +182,32 @@ class CommandLineCluster:
             complaint = first_line(answer.complaint)
             raise ClusterRefusedError(f"job {job_id} got no signal: {complaint}")
 
+    def cancel(self, job_id: int) -> None:
+        """End a job that waits or runs.
+
+        Raises:
+            ClusterRefusedError: the job is not there any more, or not ours to end.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        answer = self._ask_controller("scancel", str(job_id))
+        if answer.status != 0:
+            complaint = first_line(answer.complaint)
+            raise ClusterRefusedError(f"job {job_id} was not ended: {complaint}")
+
+    def remark(self, job_id: int, note: str) -> None:
+        """Leave an admin comment on a job.
+
+        Raises:
+            ClusterRefusedError: the job is not there any more, or not ours to change.
+            ClusterUnavailableError: slurmctld does not answer.
+        """
+        answer = self._ask_controller(
+            "scontrol", "update", f"JobId={job_id}", f"AdminComment={_one_line(note)}"
+        )
+        if answer.status != 0:
+            said = first_line(answer.complaint + answer.output)
+            raise ClusterRefusedError(f"job {job_id} got no comment: {said}")
+
     def requeue(self, job_id: int, *, ended: bool) -> None:
         """Put a running job back into the queue, or one that has ``ended``, never the other.
 

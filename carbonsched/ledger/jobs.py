@@ -212,6 +212,19 @@ class JobTable:
         )  # fmt: skip
         return [_known(row).job for row in rows]
 
+    def earlier_runs(self, job: Job) -> list[KnownJob]:
+        """The runs of the same job before this one, whoever requeued it, the oldest first."""
+        if not job.key.restarts:
+            return []
+        rows = self._file.rows(
+            "SELECT * FROM jobs WHERE cluster = :cluster AND job_id = :job_id AND uid = :uid"
+            " AND restarts < :restarts AND submitted_at < :submitted_at"
+            " ORDER BY submitted_at, restarts",
+            uid=job.uid, **asdict(job.key),
+        )  # fmt: skip
+        newest = {known.job.key.restarts: known for known in map(_known, rows)}  # ids wrap
+        return [newest[restarts] for restarts in sorted(newest)]
+
     def latest_run(self, cluster: str, job_id: int) -> KnownJob | None:
         """The newest run under a job id."""
         row = self._file.row(

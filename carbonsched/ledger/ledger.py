@@ -7,6 +7,7 @@ from pathlib import Path
 
 from carbonsched.ledger.archive import Archive
 from carbonsched.ledger.audits import AuditTable
+from carbonsched.ledger.budgets import BudgetTable, PilotTable
 from carbonsched.ledger.database import LedgerFile
 from carbonsched.ledger.entries import EntryTable
 from carbonsched.ledger.jobs import JobTable
@@ -35,6 +36,8 @@ class Ledger:
         self.lost_ends = LostEndTable(self._file)
         self.audits = AuditTable(self._file)
         self.stops = StopTable(self._file)
+        self.budgets = BudgetTable(self._file)
+        self.pilots = PilotTable(self._file)
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing over every table."""

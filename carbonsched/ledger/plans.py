@@ -13,7 +13,7 @@ from carbonsched.model.prediction import Prediction, PredictionSource
 
 _KEY = ", ".join(JobKey.__dataclass_fields__)
 _PREDICTION = ", ".join(Prediction.__dataclass_fields__)
-_NOT_KEPT = ("key", "cluster")  # a job that has a key runs where it waits
+_NOT_KEPT = ("key", "cluster", "in_pieces")  # a job that has a key runs where it waits
 _PLAN = ", ".join(name for name in Plan.__dataclass_fields__ if name not in _NOT_KEPT)
 
 

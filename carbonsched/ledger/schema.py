@@ -278,3 +278,35 @@ def m0006_parts_of_epochs(db: Database) -> None:
     """What an epoch's equal numbers of steps took, as JSON."""
     db.conn.execute("ALTER TABLE epochs ADD COLUMN steps INTEGER NOT NULL DEFAULT 0")
     db.conn.execute("ALTER TABLE epochs ADD COLUMN parts TEXT NOT NULL DEFAULT '[]'")
+
+
+_BUDGETS = (
+    """
+    CREATE TABLE budgets (
+      cluster TEXT NOT NULL, job_id INTEGER NOT NULL, submitted_at INTEGER NOT NULL,
+      restarts INTEGER NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL,
+      changed_at INTEGER NOT NULL, budget_mg INTEGER NOT NULL, used_mg INTEGER NOT NULL,
+      predicted_mg INTEGER, note TEXT NOT NULL,
+      PRIMARY KEY (cluster, job_id, submitted_at, restarts)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE INDEX budgets_under_way ON budgets (cluster)
+    WHERE state IN ('signalling', 'signalled', 'ending')
+    """,
+    """
+    CREATE TABLE pilots (
+      cluster TEXT NOT NULL, job_id INTEGER NOT NULL, submitted_at INTEGER NOT NULL,
+      restarts INTEGER NOT NULL, decided_at INTEGER NOT NULL, stopped INTEGER NOT NULL,
+      note TEXT NOT NULL,
+      PRIMARY KEY (cluster, job_id, submitted_at, restarts)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+
+@migrations()
+def m0007_budgets(db: Database) -> None:
+    """Runs whose jobs' budgets do not last; what was decided on pilots after their first epoch."""
+    for statement in _BUDGETS:
+        db.conn.execute(statement)

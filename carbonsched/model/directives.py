@@ -14,8 +14,15 @@ MAX_COMMENT = 1024  # Slurm's own limit at submission
 CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_S = 366 * 86_400
 _MAX_EPOCHS = 10_000_000
+_MAX_MG = 10**12 - 1  # a mark's numbers have twelve digits
 _MAX_AT = 10**12
 _NUMBER = re.compile(r"[0-9]{1,12}")
+_WORDS = frozenset(
+    {
+        *("delay", "deadline", "epochs", "checkpoint", "now"),
+        *("pilot", "budget", "campaign", "lease"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +31,8 @@ class Directives:
 
     ``max_delay_s`` is how long the start may be delayed beyond submission, ``None`` the site's
     default; ``deadline_at`` by when the job must have ended; ``start_now`` forbids any delay.
+    A ``pilot`` starts at once for its first epoch and is planned then. ``budget_mg`` is what the
+    job may emit in all its runs together.
     ``lease_s`` is the begin time that csbatch added, in seconds from submission; ``None`` where it
     added none: then the begin time that the job has is its owner's.
     """
@@ -33,6 +42,8 @@ class Directives:
     epochs: int | None = None
     checkpoint: bool = False
     start_now: bool = False
+    pilot: bool = False
+    budget_mg: int | None = None
     campaign: str | None = None
     lease_s: int | None = None
 
@@ -42,6 +53,10 @@ class Directives:
             raise ValueError("the maximum delay must be between 0 and 366 days")
         if self.epochs is not None and not 1 <= self.epochs <= _MAX_EPOCHS:
             raise ValueError(f"epochs must be between 1 and {_MAX_EPOCHS}")
+        if self.pilot and self.start_now:
+            raise ValueError("a pilot may wait after its first epoch, so it cannot be start_now")
+        if self.budget_mg is not None and not 1 <= self.budget_mg <= _MAX_MG:
+            raise ValueError("a budget is between 1 mg and 1000 t")
         if self.campaign is not None and not CAMPAIGN.fullmatch(self.campaign):
             raise ValueError(
                 "a campaign is 1 to 64 letters, digits, dots, dashes or underscores,"
@@ -62,6 +77,8 @@ def encode_mark(directives: Directives) -> str:
         ("epochs", directives.epochs),
         ("checkpoint", 1 if directives.checkpoint else None),
         ("now", 1 if directives.start_now else None),
+        ("pilot", 1 if directives.pilot else None),
+        ("budget", directives.budget_mg),
         ("campaign", directives.campaign),
         ("lease", directives.lease_s),
     ):
@@ -91,11 +108,11 @@ def decode_mark(comment: str) -> Directives | None:
 
 def _require_kinds(directives: Directives) -> None:
     """They may come from anybody's JSON, where a number may be text, a fraction or not one."""
-    for name in ("max_delay_s", "deadline_at", "epochs", "lease_s"):
+    for name in ("max_delay_s", "deadline_at", "epochs", "budget_mg", "lease_s"):
         value = getattr(directives, name)
         if value is not None and type(value) is not int:
             raise ValueError(f"{name} is not a whole number")
-    for name in ("checkpoint", "start_now"):
+    for name in ("checkpoint", "start_now", "pilot"):
         if type(getattr(directives, name)) is not bool:
             raise ValueError(f"{name} is neither true nor false")
     if directives.campaign is not None and not isinstance(directives.campaign, str):
@@ -103,8 +120,7 @@ def _require_kinds(directives: Directives) -> None:
 
 
 def _directives(fields: dict[str, str]) -> Directives:
-    known = {"delay", "deadline", "epochs", "checkpoint", "now", "campaign", "lease"}
-    if not fields.keys() <= known:
+    if not fields.keys() <= _WORDS:
         raise ValueError("unknown word in the mark")
     return Directives(
         max_delay_s=_number(fields, "delay"),
@@ -112,6 +128,8 @@ def _directives(fields: dict[str, str]) -> Directives:
         epochs=_number(fields, "epochs"),
         checkpoint=_flag(fields, "checkpoint"),
         start_now=_flag(fields, "now"),
+        pilot=_flag(fields, "pilot"),
+        budget_mg=_number(fields, "budget"),
         campaign=fields.get("campaign"),
         lease_s=_number(fields, "lease"),
     )

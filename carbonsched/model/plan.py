@@ -31,7 +31,7 @@ class Plan:
     ``None`` where there was no forecast to reckon with. ``best_mg`` is that of the cleanest start
     within the job's bounds, had the cluster room for it at any time. ``cluster`` is where it is to
     run, which may be another than where it waits; ``None`` where nobody asks. A ``shadow`` plan is
-    kept, no more.
+    kept, no more. ``in_pieces``: it starts the first of several, and the masses are of one go.
     """
 
     key: JobKey
@@ -48,6 +48,7 @@ class Plan:
     shadow: bool = False
     best_mg: int | None = None
     cluster: str | None = None
+    in_pieces: bool = False
 
     @property
     def carried_out(self) -> Plan:

@@ -77,6 +77,8 @@ def _why_fixed(job: Job, directives: Directives) -> str | None:
         return "it no longer waits"
     if directives.start_now:
         return "its owner asked for an immediate start"
+    if directives.pilot:
+        return "it is a pilot, whose first epoch comes at once"
     if _deadline(job, directives) is not None and job.time_limit_s is None:
         return "it has a deadline but no time limit"
     return None

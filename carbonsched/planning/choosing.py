@@ -25,13 +25,17 @@ of them spurn are lost: a little cheaper, whoever comes first takes them while t
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A start, where, and why; ``queue_at`` is when its own cluster's queue would let it in."""
+    """A start, where, and why; ``queue_at`` is when its own cluster's queue would let it in.
+
+    ``in_pieces``: it is the first of several pieces.
+    """
 
     start_at: int
     reason: Reason
     why: str = ""
     place: Place | None = None
     queue_at: int | None = None
+    in_pieces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,8 @@ class Chooser:
         for begins, ends in found.runs:
             at = max(int(own.at[0]), ahead.base_at + (first + begins) * slot_s)
             room.hold(at, ahead.base_at + (first + ends) * slot_s, cpus)
-        return Choice(start_at, Reason.CLEANER, f"in {len(found.runs)} pieces", place)
+        why = f"in {len(found.runs)} pieces"
+        return Choice(start_at, Reason.CLEANER, why, place, in_pieces=True)
 
     def _standing(
         self,

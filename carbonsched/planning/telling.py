@@ -63,6 +63,7 @@ class Telling:
             best_mg=self._best_mg(job, choice, expected_mg),
             forecast_issued_at=None if forecast is None else forecast.issued_at,
             provider=None if forecast is None else forecast.info.provider,
+            in_pieces=choice.in_pieces,
         )
 
     def _best_mg(self, job: PlanningJob, choice: Choice, expected_mg: int | None) -> int | None:

@@ -4,11 +4,13 @@ from carbonsched.prediction.choice import choose
 from carbonsched.prediction.epochs import from_epochs
 from carbonsched.prediction.history import PastRun, from_history
 from carbonsched.prediction.limits import PowerRange, from_limits, power_range
-from carbonsched.prediction.rest import rest_of
+from carbonsched.prediction.rest import OneJob, as_one, rest_of
 
 __all__ = [
+    "OneJob",
     "PastRun",
     "PowerRange",
+    "as_one",
     "choose",
     "from_epochs",
     "from_history",

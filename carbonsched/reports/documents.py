@@ -28,12 +28,48 @@ class PredictionDocument(TypedDict):
     explanation: str
 
 
+class QuotaShare(TypedDict):
+    """What is left of a quota, and which share of it the job takes with what is not charged yet.
+
+    ``left_mg`` is with the job's own reservation; ``share`` is null where nothing is left or known.
+    """
+
+    subject: str
+    period: str
+    left_mg: int
+    share: float | None
+
+
+class BudgetDocument(TypedDict):
+    """A job beside its own budget, all runs together; ``used_mg`` is null where none is metered.
+
+    ``state`` is ``warned``, ``signalling``, ``signalled``, ``ending``, ``ended`` or ``left``.
+    """
+
+    budget_mg: int
+    used_mg: int | None
+    predicted_mg: int | None
+    state: str | None
+    text: str
+    note: str
+
+
+class PilotDocument(TypedDict):
+    """What was decided after a pilot's first epoch; nulls until then."""
+
+    decided_at: int | None
+    stopped: bool | None
+    note: str
+
+
 class QueueJob(TypedDict):
     """A pending or running job with its plan of ``planned_at``, and the masses reckoned then.
 
     ``shadow_start_at`` and ``shadow_mg`` are those of a plan that shadow mode does not carry out.
     ``stopped_at`` is when its run before was stopped to go on in a cleaner window, ``stopping_at``
-    when this one was told to write a checkpoint, as long as it is being stopped.
+    when this one was told to write a checkpoint, as long as it is being stopped. The prediction is
+    of this run, as is ``finish_at`` with its 90 % interval; ``earlier_s``, ``earlier_j`` and
+    ``earlier_mg`` are what the job's runs before took.
     """
 
     cluster: str
@@ -68,6 +104,16 @@ class QueueJob(TypedDict):
     epoch: int | None
     epochs: int | None
     prediction: PredictionDocument | None
+    finish_at: int | None
+    finish_low_at: int | None
+    finish_high_at: int | None
+    earlier_runs: int
+    earlier_s: int
+    earlier_j: int | None
+    earlier_mg: int | None
+    quota: list[QuotaShare]
+    budget: BudgetDocument | None
+    pilot: PilotDocument | None
 
 
 class QueueDocument(TypedDict):
@@ -150,8 +196,15 @@ class JobCore(TypedDict):
 
 
 class JobRow(JobCore, total=False):
-    """A job in the ledger, with its evidence where that was asked for."""
+    """A job in the ledger, with its evidence where that was asked for.
 
+    ``budget_state`` is how far the run came with its job's own budget, ``budget_at`` since when.
+    """
+
+    budget_mg: int | None
+    budget_state: str | None
+    budget_at: int | None
+    budget_note: str
     evidence: list[EvidenceRow]
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from carbonsched.model.job import PENDING_STATES
-from carbonsched.model.plan import three_masses
 from carbonsched.reports import states
-from carbonsched.reports.documents import PredictionDocument, QueueJob
+from carbonsched.reports.documents import QueueJob
 from carbonsched.reports.fields import Field
 from carbonsched.reports.moments import span, stamp, when
-from carbonsched.reports.terminal import Screen, clean, cut, paragraph
 from carbonsched.units import format_duration, format_energy, format_mass
 
 DEFAULT = "JobID,Name,User,ST,Start,Why,CO2,Saves"
+PREDICTED = "JobID,Name,ST,Finish,Energy,CO2,Range,Quota,Source,Samples"
+"""What ``csqueue --predicted`` shows."""
 _WHY = {
     "cleaner": "cleaner later",
     "not-deferrable": "may not wait",
@@ -43,12 +43,58 @@ def _start(job: QueueJob, now: int) -> str:
 
 def _why(job: QueueJob) -> str:
     if not pending(job):
-        return f"epoch {_progress(job)}" if job["epoch"] is not None else ""
+        return ", ".join(word for word in (_budget(job), _epoch(job)) if word)
     reason = job["plan_reason"]
     return job["reason"] if reason is None else _WHY.get(reason, reason)
 
 
-def _progress(job: QueueJob) -> str:
+def _epoch(job: QueueJob) -> str:
+    return f"epoch {progress(job)}" if job["epoch"] is not None else ""
+
+
+def _budget(job: QueueJob) -> str:
+    """A word on the job's own budget where it does not last."""
+    given = job["budget"]
+    if given is None:
+        return ""
+    if given["state"] not in (None, "warned"):
+        return "budget used up"
+    return "over budget" if (given["predicted_mg"] or 0) > given["budget_mg"] else ""
+
+
+def _range(job: QueueJob) -> str:
+    given = job["prediction"]
+    if given is None or given["mg_low"] is None:
+        return "-"
+    return f"{format_mass(given['mg_low'])} to {format_mass(given['mg_high'])}"
+
+
+def _raw_range(job: QueueJob) -> str | None:
+    given = job["prediction"]
+    if given is None or given["mg_low"] is None:
+        return None
+    return f"{given['mg_low']}-{given['mg_high']}"
+
+
+def quota_share(job: QueueJob) -> float | None:
+    """The largest share that the job takes of what is left of a quota; ``None`` where none is."""
+    return max((one["share"] for one in job["quota"] if one["share"] is not None), default=None)
+
+
+def _quota(job: QueueJob) -> str:
+    share = quota_share(job)
+    if share is not None:
+        return format_share(share)
+    return "used up" if any(one["left_mg"] <= 0 for one in job["quota"]) else "-"
+
+
+def format_share(share: float) -> str:
+    """``3.1%``, ``0.04%``, ``210%``."""
+    return f"{100 * share:.0f}%" if share >= 0.0995 else f"{100 * share:.2g}%"
+
+
+def progress(job: QueueJob) -> str:
+    """``3/50``, or as much as is known."""
     of = "" if job["epochs"] is None else f"/{job['epochs']}"
     return "" if job["epoch"] is None else f"{job['epoch']}{of}"
 
@@ -117,7 +163,7 @@ FIELDS: tuple[Field[QueueJob], ...] = (
     Field(name="Reason", title="REASON", raw_name="Reason", floor=8,
           shown=lambda job, _: job["reason"], raw=lambda job, _: job["reason"]),
     Field(name="Epoch", title="EPOCH", raw_name="Epoch", right=True,
-          shown=lambda job, _: _progress(job) or "-", raw=lambda job, _: _progress(job)),
+          shown=lambda job, _: progress(job) or "-", raw=lambda job, _: progress(job)),
     Field(name="Baseline", title="BASELINE", raw_name="Baseline_mg", right=True,
           shown=lambda job, _: format_mass(job["baseline_mg"]),
           raw=lambda job, _: job["baseline_mg"]),
@@ -132,103 +178,22 @@ FIELDS: tuple[Field[QueueJob], ...] = (
     Field(name="Source", title="SOURCE", raw_name="Source",
           shown=lambda job, _: job["prediction"]["source"] if job["prediction"] else "-",
           raw=lambda job, _: job["prediction"]["source"] if job["prediction"] else None),
+    Field(name="Samples", title="N", raw_name="Samples", right=True,
+          shown=lambda job, _: str(job["prediction"]["samples"]) if job["prediction"] else "-",
+          raw=lambda job, _: job["prediction"]["samples"] if job["prediction"] else None),
+    Field(name="Finish", title="FINISH", raw_name="Finish",
+          shown=lambda job, now: when(job["finish_at"], now),
+          raw=lambda job, _: stamp(job["finish_at"])),
+    Field(name="Range", title="9 IN 10", raw_name="CO2Range_mg", right=True,
+          shown=lambda job, _: _range(job), raw=lambda job, _: _raw_range(job)),
+    Field(name="Quota", title="QUOTA", raw_name="QuotaShare", right=True,
+          shown=lambda job, _: _quota(job), raw=lambda job, _: quota_share(job)),
+    Field(name="Budget", title="BUDGET", raw_name="Budget_mg", right=True,
+          shown=lambda job, _: format_mass(job["budget"]["budget_mg"] if job["budget"] else None),
+          raw=lambda job, _: job["budget"]["budget_mg"] if job["budget"] else None),
+    Field(name="Used", title="USED", raw_name="Used_mg", right=True,
+          shown=lambda job, _: format_mass(job["budget"]["used_mg"] if job["budget"] else None),
+          raw=lambda job, _: job["budget"]["used_mg"] if job["budget"] else None),
     Field(name="Plan", title="PLAN", raw_name="Plan", floor=10,
           shown=lambda job, _: job["plan_text"] or "-", raw=lambda job, _: job["plan_text"]),
 )  # fmt: skip
-
-
-def explained(job: QueueJob, now: int, screen: Screen) -> list[str]:
-    """One job's decision in sentences: when, why, what it is expected to take, on what grounds."""
-    head = f"{job['shown_id']} {job['name']} ({job['user']}, {job['state'].lower()})"
-    lines = [screen.paint(cut(clean(head), screen.width), "bold")]
-    facts = [
-        _timing(job, now),
-        _stop(job, now),
-        _decision(job),
-        _masses(job, now),
-        *_prediction(job),
-    ]
-    for fact in facts:
-        lines += paragraph(fact, screen.width, "  ") if fact else []
-    return lines
-
-
-def _timing(job: QueueJob, now: int) -> str:
-    if not pending(job):
-        started = job["started_at"]
-        told = f"Started {when(started, now)}." if started is not None else ""
-        epoch = f" Epoch {_progress(job).replace('/', ' of ')}." if job["epoch"] is not None else ""
-        return told + epoch
-    planned, latest = job["planned_start_at"], job["latest_at"]
-    if planned is None:
-        return f"No plan yet; Slurm says: {job['reason'] or 'nothing'}."
-    ahead = f", in {span(planned - now)}" if planned > now else ""
-    bound = f"; at the latest {when(latest, now)}" if latest is not None else ""
-    return f"Planned start {when(planned, now)}{ahead}{bound}."
-
-
-def _stop(job: QueueJob, now: int) -> str:
-    """What running in pieces means for the job, if it does."""
-    if job["stopping_at"] is not None:
-        return (
-            f"It was told {when(job['stopping_at'], now)} to write a checkpoint; it is about to be"
-            " stopped, to go on in a cleaner window."
-        )
-    if job["stopped_at"] is None:
-        return ""
-    stopped = f"It was stopped {when(job['stopped_at'], now)} for a cleaner window"
-    if not pending(job):
-        return f"{stopped} and has gone on since it started."
-    planned, saved_mg = job["planned_start_at"], job["saved_mg"]
-    goes_on = f" and goes on {when(planned, now)}" if planned is not None else ""
-    saves = f", which is expected to save {format_mass(saved_mg)}" if (saved_mg or 0) > 0 else ""
-    return f"{stopped}{goes_on}{saves}."
-
-
-def _decision(job: QueueJob) -> str:
-    text = job["plan_text"] or ""
-    return f"Decided: {text}" if text else ""
-
-
-def _masses(job: QueueJob, now: int) -> str:
-    """What it weighs started at once, as planned and at best, all reckoned when it was planned."""
-    planned_mg = job["expected_mg"] if job["shadow_mg"] is None else job["shadow_mg"]
-    masses = three_masses(job["baseline_mg"], planned_mg, job["best_mg"])
-    if not masses:
-        return ""
-    words = f"CO2, as reckoned {when(job['planned_at'], now)}: {masses}."
-    return f"{words} Forecast: {job['forecast_label']}" if job["forecast_label"] else words
-
-
-def _prediction(job: QueueJob) -> list[str]:
-    given = job["prediction"]
-    if given is None:
-        return ["Prediction: none yet."]
-    return [
-        f"Prediction from {given['source']}: {given['explanation']}",
-        "  time    " + _interval(given, "duration"),
-        "  energy  " + _interval(given, "energy"),
-        "  CO2     " + _interval(given, "mass"),
-    ]
-
-
-def _interval(given: PredictionDocument, what: str) -> str:
-    if what == "duration":
-        middle, low, high = (
-            format_duration(given["duration_s"]),
-            format_duration(given["duration_low_s"]),
-            format_duration(given["duration_high_s"]),
-        )
-    elif what == "energy":
-        middle, low, high = (
-            format_energy(given["energy_j"]),
-            format_energy(given["energy_low_j"]),
-            format_energy(given["energy_high_j"]),
-        )
-    else:
-        middle, low, high = (
-            format_mass(given["mg"]),
-            format_mass(given["mg_low"]),
-            format_mass(given["mg_high"]),
-        )
-    return f"{middle} (9 in 10: {low} to {high})" if middle != "-" else "not known"

@@ -10,6 +10,8 @@ from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import Job
 from carbonsched.model.plan import Plan, Reason
 from carbonsched.ports import Clock
+from carbonsched.services.budgets import JobBudgets
+from carbonsched.services.pieces import Pieces
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.quotas import Quotas
 from carbonsched.units import format_duration, format_energy, format_mass
@@ -19,13 +21,22 @@ class Advice:
     """Words on one job, from the ledger; clock times in the site's time zone."""
 
     def __init__(
-        self, ledger: Ledger, predict: PredictJobs, quotas: Quotas, clock: Clock, time_zone: str
+        self,
+        ledger: Ledger,
+        predict: PredictJobs,
+        quotas: Quotas,
+        clock: Clock,
+        time_zone: str,
+        pieces: Pieces,
+        budgets: JobBudgets,
     ) -> None:
         self._ledger = ledger
         self._predict = predict
         self._quotas = quotas
         self._clock = clock
         self._zone = ZoneInfo(time_zone)
+        self._pieces = pieces
+        self._budgets = budgets
 
     def lines(self, known: KnownJob) -> list[str]:
         """A line each on plan, prediction and every quota that the job counts against."""
@@ -33,7 +44,29 @@ class Advice:
         kept = self._ledger.plans.plan(job.key)
         plan = kept.carried_out if kept else None
         lines = [self._plan_line(plan, now)] if plan else []
-        return [*lines, self._prediction_line(job, plan, now), *self._quota_lines(job, now)]
+        return [
+            *lines,
+            *self._pilot_lines(known),
+            self._prediction_line(job, plan, now),
+            *self._budget_lines(known),
+            *self._quota_lines(job, now),
+        ]
+
+    def _pilot_lines(self, known: KnownJob) -> list[str]:
+        asked = self._pieces.asked(known)
+        if asked is None or not asked.pilot:
+            return []
+        if self._pieces.stop_cost_s(known) is not None:
+            return ["pilot: after its first epoch it goes on, or in a cleaner window if that pays"]
+        why = "the site stops none" if asked.checkpoint else "without --carbon-checkpoint"
+        return [f"pilot: {why}, so it is not stopped; its first epoch refines what is predicted"]
+
+    def _budget_lines(self, known: KnownJob) -> list[str]:
+        found = self._budgets.standing(known)
+        if found is None or (found.predicted_mg or 0) <= found.budget_mg:
+            return []
+        predicted, given = format_mass(found.predicted_mg), format_mass(found.budget_mg)
+        return [f"warning: {predicted} predicted, and at its budget of {given} the job is ended"]
 
     def _plan_line(self, plan: Plan, now: int) -> str:
         if not plan.deferred or plan.start_at <= now:

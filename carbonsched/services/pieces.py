@@ -14,6 +14,7 @@ from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.directives import Directives
 from carbonsched.model.job import Job, JobKey
+from carbonsched.model.plan import Plan
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.model.spread import Spread
 from carbonsched.model.stop import Stop, StopState
@@ -49,6 +50,13 @@ class Pieces:
         asked = known.directives is not None and known.directives.checkpoint
         whole = known.job.array_job_id is None and known.job.het_job_id is None
         return self._policy.cost_s if self._policy.enabled and asked and whole else None
+
+    def asked(self, known: KnownJob) -> Directives | None:
+        """What its owner asks of this run: one that goes on after a stop is no pilot any more."""
+        asked = known.directives
+        if asked is None or not asked.pilot or self.before(known.job.key) is None:
+            return asked
+        return replace(asked, pilot=False)
 
     def before(self, key: JobKey) -> Stop | None:
         """The stop of ours after which this run goes on."""
@@ -90,18 +98,28 @@ class Pieces:
         """What is left of a running job, as it would wait if it were stopped now."""
         job, prediction = known.job, self._ledger.plans.prediction(known.job.key)
         left = self.left(job, prediction, now)
-        if prediction is None or left is None or known.directives is None:
+        if prediction is None or left is None:
             return None
         stop = self.stop(known, now)
         return PlanningJob(
             key=job.key,
             cpus=job.cpus,
-            bounds=self._bounds(known, stop, now, known.directives),
+            bounds=self._bounds(known, stop, now),
             prediction=rest_of(prediction, stop.left_s, self._policy.cost_s),
             length=left.longer(self._policy.cost_s),
             user=job.user,
             stop_cost_s=self._policy.cost_s,
         )
+
+    def going_on_mg(self, known: KnownJob, stopped: Plan, now: int) -> float | None:
+        """What the rest of a running job emits if it just goes on, of the plan had it been stopped.
+
+        That plan's baseline is the rest and the cost of the stop from now on.
+        """
+        left = self.left(known.job, self._ledger.plans.prediction(known.job.key), now)
+        if left is None or stopped.baseline_mg is None:
+            return None
+        return stopped.baseline_mg * left.mean_s / (left.mean_s + self._policy.cost_s)
 
     def stop(self, known: KnownJob, now: int) -> Stop:
         """The stop of a running job that begins now."""
@@ -124,15 +142,30 @@ class Pieces:
             self.stop_cost_s(known) is not None
             and job.state == "RUNNING"
             and job.started_at is not None
-            and now - job.started_at >= self._policy.least_run_s
+            and self._has_run_enough(known, now - job.started_at)
             and self._ledger.stops.of(job.key) is None
+            and not self._ledger.budgets.ending(job.key)
         )
+
+    def _has_run_enough(self, known: KnownJob, ran_s: int) -> bool:
+        """Whether a run has lasted its least time; a pilot's lasts until it is decided on.
+
+        Its first epoch decides, however early or late that is complete: before it nothing is known,
+        and stopped within it what it has done of it may be lost.
+        """
+        asked = self.asked(known)
+        if asked is None or not asked.pilot:
+            return ran_s >= self._policy.least_run_s
+        if not _by_epochs(self._ledger.plans.prediction(known.job.key)):
+            return False
+        decided = self._ledger.pilots.of(known.job.key) is not None
+        return not decided or ran_s >= self._policy.least_run_s
 
     def _pausable(self, known: KnownJob, now: int) -> Pausable | None:
         job = known.job
         prediction = self._ledger.plans.prediction(job.key)
         left = self.left(job, prediction, now)
-        slack_s = self._slack_s(known, now)
+        slack_s = self.slack_s(known, now)
         if prediction is None or left is None or slack_s <= 0:
             return None
         return Pausable(
@@ -145,14 +178,13 @@ class Pieces:
             cost_s=self._policy.cost_s,
         )
 
-    def _slack_s(self, known: KnownJob, now: int) -> int:
+    def slack_s(self, known: KnownJob, now: int) -> int:
         """How much longer it may wait if it is stopped now; it waits once the grace is over."""
-        if known.directives is None:
-            return 0
-        within = self._bounds(known, self.stop(known, now), now, known.directives)
+        within = self._bounds(known, self.stop(known, now), now)
         return within.latest_at - within.earliest_at if within.deferrable else 0
 
-    def _bounds(self, known: KnownJob, stop: Stop, now: int, asked: Directives) -> Bounds:
+    def _bounds(self, known: KnownJob, stop: Stop, now: int) -> Bounds:
+        asked = replace(known.directives or Directives(start_now=True), pilot=False)
         waiting = replace(known.job, state="PENDING", started_at=None)
         seen = self._as_bounded(waiting, stop.first_submitted_at, stop.done_s)
         return bounds(seen, asked, self._delays, now, now + self._policy.grace_s)

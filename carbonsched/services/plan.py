@@ -13,6 +13,7 @@ from carbonsched.planning import plan
 from carbonsched.ports import Clock
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Applied, Moves, Wanted
+from carbonsched.services.pilots import Pilots
 from carbonsched.services.planning_request import PlanningRequests
 from carbonsched.services.quotas import Quotas
 from carbonsched.services.stops import StopRuns
@@ -34,6 +35,7 @@ class PlanStarts:
         clock: Clock,
         moves: Moves,
         stops: StopRuns,
+        pilots: Pilots,
     ) -> None:
         self._clusters = clusters
         self._ledger = ledger
@@ -42,6 +44,7 @@ class PlanStarts:
         self._clock = clock
         self._moves = moves
         self._stops = stops
+        self._pilots = pilots
 
     def run(self) -> Applied:
         """Plan every cluster, and tell Slurm.
@@ -82,7 +85,9 @@ class PlanStarts:
                 wanted.append(Wanted(known=known, plan=kept))
         applied = self._moves.apply(managed, wanted, now, only)
         if only is None:
-            self._stops.begin(managed, self._pauses(managed, open_jobs, planned.pauses, now))
+            pauses = self._pauses(managed, open_jobs, planned.pauses, now)
+            self._stops.begin(managed, pauses)
+            self._pilots.decide(open_jobs, {one.plan.key for one in pauses}, now)
         return applied
 
     def _pauses(
@@ -103,5 +108,6 @@ class PlanStarts:
         return [
             Wanted(known=running[one.key], plan=one)
             for one in found.plans
-            if one.key in running and one.deferred and one.reason is Reason.CLEANER
+            if one.key in running
+            and self._requests.worth_stopping(managed, running[one.key], one, now)
         ]

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
-from carbonsched.model.job import Job
+from carbonsched.model.epoch import EpochRecord
+from carbonsched.model.job import Job, JobKey
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.ports import Clock
 from carbonsched.prediction import (
     PastRun,
+    as_one,
     choose,
     from_epochs,
     from_history,
@@ -23,6 +25,8 @@ from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.units import emissions_mg, to_mg
 
 HISTORY_S = 180 * 86_400
+MOST_PIECES = 50
+"""How many runs of one job are looked back at: a bound, for a ledger that names one by itself."""
 _History = list[tuple[str, PastRun]]  # runs with the cluster that each was on
 
 
@@ -89,9 +93,12 @@ class PredictJobs:
             from_limits(job.time_limit_s, power),
         )  # fmt: skip
         before = self._ledger.stops.before(job.key)
-        if found is None or before is None or found.source is PredictionSource.EPOCHS:
-            return found  # its epochs are those of this run
-        return rest_of(found, before.left_s, self._stop_cost_s)
+        if before is None or (found is not None and found.source is PredictionSource.EPOCHS):
+            return found
+        by_epochs = self._ledger.plans.prediction(before.key)
+        if by_epochs is not None and by_epochs.source is PredictionSource.EPOCHS:
+            found = by_epochs  # what the run before told of the job holds until this one does
+        return None if found is None else rest_of(found, before.left_s, self._stop_cost_s)
 
     def _as_on(self, managed: ManagedCluster, cluster: str, run: PastRun) -> PastRun:
         """A run of another cluster with the energy that it would have needed on this one.
@@ -108,17 +115,24 @@ class PredictJobs:
         return replace(run, energy_j=round(run.energy_j * here.middle_w / there.middle_w))
 
     def mass(self, job: Job, prediction: Prediction, start_at: int) -> Mass | None:
-        """What a prediction weighs if the job runs from ``start_at``; all tasks of an array."""
+        """What a prediction weighs if the job runs from ``start_at``; all tasks of an array.
+
+        Of a job that runs: what it has been charged, and what is left at what is expected of the
+        hours to come.
+        """
         managed = self._clusters.get(job.key.cluster)
         now = self._clock.now()
-        end_at = start_at + prediction.duration_s
+        end_at = max(start_at + prediction.duration_s, now + 1)
         ahead = self._grid.expected(managed.zone, start_at, end_at, now)
         if ahead is None:
             return None
+        charged = self._ledger.entries.charged(job.key).values() if job.started_at else ()
+        charged_mg, charged_j = sum(mg for mg, _, _ in charged), sum(one[1] for one in charged)
 
         def mg(energy_j: int) -> int:
-            exact = emissions_mg(energy_j, managed.pue_ppm, 1) * ahead.mean_mg_per_kwh * job.tasks
-            return to_mg(exact)
+            left_j = max(0, energy_j - charged_j)
+            exact = emissions_mg(left_j, managed.pue_ppm, 1) * ahead.mean_mg_per_kwh * job.tasks
+            return charged_mg + to_mg(exact)
 
         return Mass(
             mg=mg(prediction.energy_j),
@@ -132,12 +146,28 @@ class PredictJobs:
         job = known.job
         if job.started_at is None:
             return None
-        return from_epochs(
-            self._ledger.readings.epochs_of(job.key, job.started_at),
+        own = self._ledger.readings.epochs_of(job.key, job.started_at)
+        joined = as_one(self._epochs_before(job.key), own, job.node_count)
+        whole = from_epochs(
+            own if joined is None else joined.records,
             epochs_total=known.directives.epochs if known.directives else None,
-            started_at=job.started_at,
+            started_at=job.started_at - (0 if joined is None else joined.before_s),
             node_count=job.node_count,
         )
+        return whole if whole is None or joined is None else joined.of_this_run(whole)
+
+    def _epochs_before(self, key: JobKey) -> list[EpochRecord]:
+        """The epochs of the runs that we stopped so that this one goes on, the latest run first."""
+        found: list[EpochRecord] = []
+        for _ in range(MOST_PIECES):
+            before = self._ledger.stops.before(key)
+            if before is None:
+                break
+            key = before.key
+            run = self._ledger.jobs.get(key)
+            if run is not None and run.job.started_at is not None:
+                found += self._ledger.readings.epochs_of(key, run.job.started_at)
+        return found
 
     def _past_runs(self, user: str) -> _History:
         since = self._clock.now() - HISTORY_S

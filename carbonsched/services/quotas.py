@@ -73,15 +73,20 @@ class Quotas:
             wanted_mg = mass.mg if mass else 0
         self.hold_reservation(job, wanted_mg, max(one.start_at, now), now)
 
-    def hold_reservation(self, job: Job, wanted_mg: int, starts_at: int, now: int) -> None:
-        """Make the job's reservation ``wanted_mg`` in one month and nothing elsewhere."""
+    def hold_reservation(
+        self, job: Job, wanted_mg: int, starts_at: int, now: int, slack_mg: int = 0
+    ) -> None:
+        """Make the job's reservation ``wanted_mg`` in one month and nothing elsewhere.
+
+        A reservation of that month that is no more than ``slack_mg`` off stays as it is.
+        """
         month = self._period(starts_at).name
         with self._ledger.transaction():
             held = self._ledger.entries.reserved(job.key)
             for name in {*held, month}:
                 held_mg, entries = held.get(name, (0, 0))
                 change = (wanted_mg if name == month else 0) - held_mg
-                if change == 0:
+                if change == 0 or (name == month and held_mg and abs(change) <= slack_mg):
                     continue
                 kind = release_or_reserve(change)
                 entry = LedgerEntry(

@@ -33,6 +33,10 @@ from carbonsched.services.quotas import Quotas
 from carbonsched.services.why import why
 
 METHOD = "settle/2"
+RESERVATION_SLACK = 0.02
+"""By what share of a job's mass its reservation may be off before the ledger gets another entry.
+
+It follows each refined prediction and each charge, and would be changed at every look otherwise."""
 CLOSE_AFTER_S = 7 * 86_400
 """How long after its end a month still takes its own charges; later ones go to the current."""
 
@@ -205,11 +209,13 @@ class SettleJobs:
     def _update_reservation(self, job: Job, charged_mg: int, now: int, *, complete: bool) -> None:
         """What is predicted and not yet charged stays reserved until all that it used is priced."""
         prediction = self._ledger.plans.prediction(job.key)
-        wanted_mg = 0
+        wanted_mg = slack_mg = 0
         if not complete and prediction is not None and job.started_at is not None:
             mass = self._predict.mass(job, prediction, job.started_at)
-            wanted_mg = max(0, mass.mg - charged_mg) if mass else 0
-        self._quotas.hold_reservation(job, wanted_mg, now, now)
+            if mass is not None:
+                wanted_mg = max(0, mass.mg - charged_mg)
+                slack_mg = round(RESERVATION_SLACK * mass.mg)
+        self._quotas.hold_reservation(job, wanted_mg, now, now, slack_mg if wanted_mg else 0)
 
     def _release_those_that_never_ran(self) -> None:
         """Jobs that were cancelled while they waited give back what they reserved."""

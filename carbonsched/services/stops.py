@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from carbonsched.errors import ClusterError, ClusterRefusedError, ClusterUnavailableError
 from carbonsched.ledger import Ledger
+from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import JobKey
 from carbonsched.model.plan import Plan
 from carbonsched.model.stop import Stop, StopState
@@ -45,8 +46,11 @@ class StopRuns:
         """
         by_saving = sorted(wanted, key=lambda one: (-(one.plan.saved_mg or 0), one.plan.key))
         for one in by_saving[:MOST]:
-            stop = self._pieces.stop(one.known, self._clock.now())
-            if not self._done(managed, replace(stop, note=_expected(one.plan)), self._begin):
+            now = self._clock.now()
+            stop = replace(
+                self._pieces.stop(one.known, now), note=self._expected(one.known, one.plan, now)
+            )
+            if not self._done(managed, stop, self._begin):
                 return
 
     def carry_on(self, managed: ManagedCluster) -> None:
@@ -149,13 +153,16 @@ class StopRuns:
     def _save(self, stop: Stop, state: StopState) -> None:
         self._ledger.stops.save(replace(stop, state=state, changed_at=self._clock.now()))
 
+    def _expected(self, known: KnownJob, plan: Plan, now: int) -> str:
+        """What a stop is worth by the plan of what is left, for the log and for people later."""
+        at = datetime.fromtimestamp(plan.start_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        going_mg = self._pieces.going_on_mg(known, plan, now)
+        if going_mg is None or plan.expected_mg is None or plan.in_pieces:
+            return f"from about {at} on"
+        saved = format_mass(round(going_mg - plan.expected_mg))
+        return f"from about {at} on, which is expected to save {saved} after the cost of the stop"
+
     def _named(self, stop: Stop) -> str:
         known = self._ledger.jobs.get(stop.key)
         whose = f" of {known.job.user}" if known else ""
         return f"job {stop.key.job_id}{whose}"
-
-
-def _expected(plan: Plan) -> str:
-    """What a stop is worth by the plan of what is left, for the log and for people later."""
-    at = datetime.fromtimestamp(plan.start_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"from about {at} on, which is expected to save {format_mass(plan.saved_mg)}"

@@ -10,11 +10,15 @@ from carbonsched.ledger.entries import Settlement
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import Job
 from carbonsched.model.plan import Plan
+from carbonsched.model.prediction import Prediction
 from carbonsched.ports import Clock
+from carbonsched.services.budgets import JobBudgets
 from carbonsched.services.evidence import Evidence
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters
 from carbonsched.services.predict import PredictJobs
+from carbonsched.services.queue_figures import QueueFigures
+from carbonsched.services.quotas import Quotas
 from carbonsched.services.settle import SettleJobs
 from carbonsched.units import PPM
 
@@ -32,6 +36,8 @@ class Views:
         predict: PredictJobs,
         settle: SettleJobs,
         clock: Clock,
+        quotas: Quotas,
+        budgets: JobBudgets,
     ) -> None:
         self._clusters = clusters
         self._ledger = ledger
@@ -39,16 +45,19 @@ class Views:
         self._predict = predict
         self._evidence = Evidence(clusters, settle)
         self._clock = clock
+        self._quotas = quotas
+        self._budgets = budgets
 
     def queue(self, user: str | None) -> Row:
         """Pending and active jobs of one user, or of everybody."""
         now = self._clock.now()
+        figures = QueueFigures(self._ledger, self._quotas, self._budgets, now)
         rows: list[Row] = []
         for managed in self._clusters:
             forecast = self._grid.forecast(managed.zone, now)
             label = forecast.info.label if forecast else None
             rows += [
-                self._queue_row(known) | {"forecast_label": label}
+                self._queue_row(known, figures) | {"forecast_label": label}
                 for known in self._ledger.jobs.open(managed.name)
                 if user is None or known.job.user == user
             ]
@@ -84,7 +93,18 @@ class Views:
             "elapsed_s": self._elapsed_s(job),
             "nodes": list(job.nodes),
             "deferred_s": self._deferred_s(job),
+            **self._budget_figures(known),
             **_figures(settled),
+        }
+
+    def _budget_figures(self, known: KnownJob) -> Row:
+        """What its owner gave the job, and whether it was warned or ended for it."""
+        case = self._ledger.budgets.of(known.job.key)
+        return {
+            "budget_mg": known.directives.budget_mg if known.directives else None,
+            "budget_state": case.state if case else None,
+            "budget_at": case.changed_at if case else None,
+            "budget_note": case.note if case else "",
         }
 
     def _elapsed_s(self, job: Job) -> int:
@@ -102,12 +122,15 @@ class Views:
             return 0
         return max(0, job.started_at - first.baseline_at)
 
-    def _queue_row(self, known: KnownJob) -> Row:
+    def _queue_row(self, known: KnownJob, figures: QueueFigures) -> Row:
         job = known.job
         kept = self._ledger.plans.plan(job.key)
         plan = kept.carried_out if kept else None
         shown = plan if plan is not None and job.pending else None
         epochs = self._epochs(known)
+        begin_at = (shown.start_at if shown else None) or job.started_at or self._clock.now()
+        prediction = self._ledger.plans.prediction(job.key)
+        told = self._prediction(job, prediction, begin_at)
         return _identity(job) | {
             "reason": job.reason,
             "tasks": job.tasks,
@@ -125,7 +148,8 @@ class Views:
             **self._stops(job),
             "epoch": epochs[0],
             "epochs": epochs[1],
-            "prediction": self._prediction(job, plan.start_at if shown and plan else None),
+            "prediction": told,
+            **figures.of(known, prediction, begin_at, told["mg"] if told else None),
         }
 
     def _stops(self, job: Job) -> Row:
@@ -146,12 +170,10 @@ class Views:
             return None, declared
         return records[-1].epoch, declared or records[-1].epochs
 
-    def _prediction(self, job: Job, start_at: int | None) -> Row | None:
-        prediction = self._ledger.plans.prediction(job.key)
+    def _prediction(self, job: Job, prediction: Prediction | None, begin_at: int) -> Row | None:
         if prediction is None:
             return None
-        begin = start_at or job.started_at or self._clock.now()
-        mass = self._predict.mass(job, prediction, begin)
+        mass = self._predict.mass(job, prediction, begin_at)
         row = {name: value for name, value in asdict(prediction).items() if name != "method"}
         return row | {
             "mg": mass.mg if mass else None,

@@ -16,6 +16,10 @@ after them goes to sbatch unchanged (csbatch --help shows sbatch's help).
   --carbon-epochs=90         how many epochs the training will run
   --carbon-checkpoint        the job writes a checkpoint when it gets a signal
                              (USR1): it may be stopped and go on later
+  --carbon-pilot             start at once for the first epoch, then be planned
+                             by it: with --carbon-checkpoint it may be stopped
+  --carbon-budget=100g       end the job when it has emitted so much (g, kg):
+                             it gets a signal and time to write a checkpoint
   --carbon-campaign=NAME     gather the job under a name in reports
   --carbon-clusters=A,B      submit to that cluster of these on which the job
                              should emit least (any: of all that the site has)
@@ -32,6 +36,7 @@ the command line wins over them:
 examples:
   csbatch train.sh
   csbatch --carbon-max-delay=12h --carbon-epochs=90 --gres=gpu:1 train.sh
+  csbatch --carbon-pilot --carbon-checkpoint --carbon-max-delay=1d train.sh
   csbatch --carbon-deadline=07:30 --wrap './night-run'
   job=$(csbatch --carbon-now --parsable prepare.sh)
 """

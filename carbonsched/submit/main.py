@@ -57,7 +57,8 @@ class _Submission:
     def leased(self) -> bool:
         """Whether csbatch may add a begin time: never beside one that the owner may have given."""
         given = self.line.names | self.head.sbatch_names
-        return self.line.unknown is None and not self.directives.start_now and "begin" not in given
+        at_once = self.directives.start_now or self.directives.pilot
+        return self.line.unknown is None and not at_once and "begin" not in given
 
     def told(self, site: Site) -> Directives:
         """What the daemon is told: the owner's wishes, and the lease if there is one."""
@@ -115,6 +116,8 @@ def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Su
     head = scan(content, line.script or "standard input")
     options = given.over(head.options)
     directives = to_directives(options, int(time.time()))
+    if directives.pilot or directives.budget_mg is not None:
+        _check_one_job(directives, line, head)
     return _Submission(
         words=words,
         line=line,
@@ -125,6 +128,12 @@ def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Su
         places=to_places(options),
         requeue=_requeue_words(line, head) if directives.checkpoint else [],
     )
+
+
+def _check_one_job(directives: Directives, line: CommandLine, head: ScriptHead) -> None:
+    from carbonsched.submit.one_job import check_one_job  # noqa: PLC0415 - asked for by few
+
+    check_one_job(directives, line, head)
 
 
 def _requeue_words(line: CommandLine, head: ScriptHead) -> list[str]:

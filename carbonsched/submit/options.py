@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 
 from carbonsched.errors import RequestError
 from carbonsched.model.directives import Directives
+from carbonsched.submit.masses import parse_mass_mg
 from carbonsched.submit.times import parse_instant_at, parse_length_s
 
 PREFIX = "--carbon-"
 ANY = "any"
-_VALUED = frozenset({"max-delay", "deadline", "epochs", "campaign", "clusters", "partitions"})
-_FLAGS = frozenset({"checkpoint", "now"})
+_VALUED = frozenset(
+    {"max-delay", "deadline", "epochs", "budget", "campaign", "clusters", "partitions"}
+)
+_FLAGS = frozenset({"checkpoint", "now", "pilot"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PLACES = ("clusters", "partitions")  # of which one kind at most is chosen among
 _COMMAND_LINE_ONLY = frozenset({"explain", "help"})
@@ -54,13 +57,14 @@ class Options:
     def over(self, weaker: Options) -> Options:
         """These options, with another's where these say nothing.
 
-        ``now`` rules out a delay, and one kind of places the other.
+        ``now`` rules out a delay and a pilot, and one kind of places the other.
         """
         merged = weaker.values | self.values
-        if "now" in self.values and "max-delay" not in self.values:
-            merged.pop("max-delay", None)
-        if "max-delay" in self.values and "now" not in self.values:
-            merged.pop("now", None)
+        for other in ("max-delay", "pilot"):
+            if "now" in self.values and other not in self.values:
+                merged.pop(other, None)
+            if other in self.values and "now" not in self.values:
+                merged.pop("now", None)
         if len(kinds := [one for one in _PLACES if one in self.values]) == 1:
             merged = {k: v for k, v in merged.items() if k not in _PLACES or k in kinds}
         return Options(merged)
@@ -103,6 +107,8 @@ def to_directives(options: Options, now: int) -> Directives:
     values = options.values
     if "now" in values and "max-delay" in values:
         raise RequestError("--carbon-now and --carbon-max-delay contradict each other; give one")
+    if "now" in values and "pilot" in values:
+        raise RequestError("--carbon-now and --carbon-pilot contradict each other; give one")
     try:
         return Directives(
             max_delay_s=_checked("max-delay", values, parse_length_s),
@@ -110,6 +116,8 @@ def to_directives(options: Options, now: int) -> Directives:
             epochs=_checked("epochs", values, _whole),
             checkpoint="checkpoint" in values,
             start_now="now" in values,
+            pilot="pilot" in values,
+            budget_mg=_checked("budget", values, parse_mass_mg),
             campaign=values.get("campaign"),
         )
     except ValueError as error:
@@ -174,8 +182,8 @@ def _unknown(name: str, prefix: str, known: frozenset[str]) -> str:
 
 def _example(name: str) -> str:
     examples = {
-        "max-delay": "6h", "deadline": "07:30", "epochs": "90", "clusters": "any",
-        "partitions": "old,new",
+        "max-delay": "6h", "deadline": "07:30", "epochs": "90", "budget": "100g",
+        "clusters": "any", "partitions": "old,new",
     }  # fmt: skip
     return examples.get(name, "thesis")
 

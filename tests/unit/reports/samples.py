@@ -224,6 +224,11 @@ def queue_job(number: int = 1301, **changed) -> dict:
             "energy_high_j": 6_900_000, "mg": 412_000, "mg_low": 340_000, "mg_high": 520_000,
             "explanation": "7 earlier jobs of the same name",
         },
+        "finish_at": NOW + 13 * HOUR + 1800, "finish_low_at": NOW + 13 * HOUR + 600,
+        "finish_high_at": NOW + 14 * HOUR, "earlier_runs": 0, "earlier_s": 0, "earlier_j": None,
+        "earlier_mg": None, "budget": None, "pilot": None,
+        "quota": [{"subject": "user:alice", "period": "2026-11", "left_mg": 20_000_000,
+                   "share": 0.0206}],
     }  # fmt: skip
     return {**made, **changed}
 

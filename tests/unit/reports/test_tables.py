@@ -3,7 +3,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carbonsched.errors import RequestError
-from carbonsched.reports import jobs, queue
+from carbonsched.reports import jobs, queue, queue_words
 from carbonsched.reports.fields import as_pipes, as_table, choose, field_help
 from carbonsched.reports.tables import Cell, Column, table
 from carbonsched.reports.terminal import Screen, cells
@@ -33,7 +33,7 @@ def test_the_queue_fits_80_columns_whatever_is_in_it(samples, data):
     lines = as_table(fields, [job], samples.NOW, Screen(), header=True)
     assert len(lines) == 2
     assert all(cells(line) <= 80 for line in lines)
-    assert all(cells(line) <= 80 for line in queue.explained(job, samples.NOW, Screen()))
+    assert all(cells(line) <= 80 for line in queue_words.explained(job, samples.NOW, Screen()))
 
 
 @MODEST

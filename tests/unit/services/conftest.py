@@ -17,13 +17,16 @@ from carbonsched.model.job import Job, JobKey
 from carbonsched.planning import DelayPolicy, PlanningParameters
 from carbonsched.ports import Node, Partition, Pue, Reservation, Standing
 from carbonsched.services.adopt import AdoptJobs
+from carbonsched.services.advice import Advice
 from carbonsched.services.audit import Audits
+from carbonsched.services.budgets import JobBudgets
 from carbonsched.services.grid import Grid
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.learning import Learning
 from carbonsched.services.managed import Clusters, ManagedCluster
 from carbonsched.services.moves import Moves
 from carbonsched.services.pieces import Pieces, StopPolicy
+from carbonsched.services.pilots import Pilots
 from carbonsched.services.place import PlaceJobs
 from carbonsched.services.plan import PlanStarts
 from carbonsched.services.planning_request import PlanningRequests
@@ -35,6 +38,7 @@ from carbonsched.services.settle import SettleJobs
 from carbonsched.services.shadow import ShadowReports
 from carbonsched.services.statement import Statements
 from carbonsched.services.stops import StopRuns
+from carbonsched.services.use import Use
 from carbonsched.services.views import Views
 from carbonsched.site import NodeClass
 from carbonsched.transport.munge import Caller
@@ -74,6 +78,8 @@ class StandInSlurm:
         self.moves: list[tuple[int, int, str]] = []
         self.signals: list[tuple[int, str]] = []
         self.requeues: list[int] = []
+        self.cancels: list[int] = []
+        self.remarks: list[tuple[int, str]] = []
         self.fixed: set[int] = set()  # jobs that may not be requeued
         self._ended: dict[int, tuple[int, int]] = {}
         self._next = 1
@@ -120,6 +126,15 @@ class StandInSlurm:
 
     def signal(self, job_id, name):
         self.signals.append((job_id, name))
+
+    def cancel(self, job_id):
+        if job_id not in self.present:
+            raise ClusterRefusedError(f"job {job_id} was not ended: Invalid job id")
+        self.cancels.append(job_id)
+        self.end(job_id, "CANCELLED")
+
+    def remark(self, job_id, note):
+        self.remarks.append((job_id, note))
 
     def requeue(self, job_id, *, ended):
         """As Slurm does it: the run's record ends now, and the next begins in two minutes."""
@@ -215,8 +230,9 @@ class Site:
         )  # fmt: skip
         moves = Moves(self.ledger, self.most_moves)
         stops = StopRuns(self.ledger, pieces, self.stopping, self.clock)
+        pilots = Pilots(self.ledger, pieces, shadow=self.shadow)
         self.plan = PlanStarts(
-            self.clusters, self.ledger, requests, self.quotas, self.clock, moves, stops
+            self.clusters, self.ledger, requests, self.quotas, self.clock, moves, stops, pilots
         )
         self.place = PlaceJobs(self.clusters, self.ledger, self.predict, requests, self.clock)
         presence = Presence()
@@ -225,8 +241,16 @@ class Site:
             "UTC", 900,
         )  # fmt: skip
         self.take = TakeReadings(self.clusters, self.ledger, presence, self.clock)
+        use = Use(self.clusters, self.ledger, self.grid, self.settle, self.clock)
+        self.job_budgets = JobBudgets(
+            self.clusters, self.ledger, self.predict, use, self.stopping, self.clock
+        )
         self.views = Views(
-            self.clusters, self.ledger, self.grid, self.predict, self.settle, self.clock
+            self.clusters, self.ledger, self.grid, self.predict, self.settle, self.clock,
+            self.quotas, self.job_budgets,
+        )  # fmt: skip
+        self.advice = Advice(
+            self.ledger, self.predict, self.quotas, self.clock, "UTC", pieces, self.job_budgets
         )
         self.statements = Statements(
             "Test site", "UTC", self.clusters, self.ledger, self.grid, self.quotas, self.settle,
@@ -238,6 +262,7 @@ class Site:
     def round(self) -> None:
         self.adopt.run()
         self.predict.run()
+        self.job_budgets.run()
         self.plan.run()
         self.settle.run()
 

@@ -11,7 +11,6 @@ from carbonsched.errors import ClusterUnavailableError, ForbiddenError, RequestE
 from carbonsched.model.directives import Directives
 from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.services.access import Access
-from carbonsched.services.advice import Advice
 from carbonsched.services.backend import ServiceBackend
 from carbonsched.services.gate import owners_begin_in
 from carbonsched.services.managed import Clusters, ManagedCluster
@@ -43,7 +42,7 @@ def make_backend(make_site, tmp_path):
         backend = ServiceBackend(
             Access(("bin",)), lock, Ticks({"settle": site.settle.run}, lock, site.clock),
             site.clusters, site.ledger, site.adopt, site.predict, site.plan, site.take,
-            site.quotas, Advice(site.ledger, site.predict, site.quotas, site.clock, "UTC"),
+            site.quotas, site.advice,
             site.place, site.views, site.statements, site.audits, site.shadows,
             Outlook(site.grid, site.clock), site.clock,
         )  # fmt: skip
