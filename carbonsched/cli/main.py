@@ -20,7 +20,7 @@ _COMMANDS = {
     "quota": "show budgets, grant more",
     "intensity": "the grid: now and ahead, history, fetch, import, export, evaluate",
     "audit": "does a period add up: measured = jobs + idle + system + unclaimed",
-    "predict": "what a job or training will need: its end, energy, CO2, share of the quota",
+    "predict": "what a job or training will need: its end, energy, CO2",
     "shadow": "what the plans of the shadow mode would have saved",
     "simulate": "replay a trace of jobs against recorded intensities and forecasts",
 }

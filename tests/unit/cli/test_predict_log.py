@@ -83,4 +83,4 @@ def test_a_wrong_line_is_named(log, capsys):
 
 def test_something_has_to_be_named(capsys):
     assert main(["predict"]) == 64
-    assert "name a log" in capsys.readouterr().err
+    assert "name a job" in capsys.readouterr().err

@@ -164,6 +164,12 @@ def test_what_cannot_be_run_is_one_line(words, status, said):
     assert line.startswith(f"carbonsched track: {said}")
 
 
+def as_a_shell_does():
+    """Take the terminal, and interrupts as well: what runs in the background ignores those."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Screen:
     """A terminal with ``carbonsched track`` in it, as a person's."""
 
@@ -173,7 +179,7 @@ class Screen:
         self.process = subprocess.Popen(
             [*TRACK, "--", sys.executable, "-c", code],
             stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            preexec_fn=as_a_shell_does,  # noqa: PLW1509
         )  # fmt: skip
         os.close(inner)
         self.text = b""
