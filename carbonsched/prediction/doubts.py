@@ -9,13 +9,12 @@ from statistics import fmean
 from carbonsched.prediction.outlook import Normal, moments
 
 _DRIFT = 0.025  # of the remaining epochs' mean, where all of them remain
-_HEAVIER = (0.23, 0.3, 0.27)
-"""Something heavier later on that nothing showed: its chance after one epoch, mean, deviation."""
+_HEAVIER = (0.23, 0.35, 0.3)
+"""Something heavier later on that nothing showed: its chance, mean and deviation."""
 _LIGHTER = {"seconds": (0.2, -0.25, 0.18), "joules": (0.2, -0.2, 0.15)}
 """A first epoch that was slow throughout, or a faster machine later on."""
 _SLOWER = (0.07, -0.6, 0.2)
 """A first epoch that took several times as long, where no parts of it would show that."""
-_FADING = 0.02
 _PAST_SD = 0.12  # of what earlier logs tell of this model's error, before any is seen
 _RUN_SD = 0.12  # between runs of the same training on shared machines
 _RUN_WEIGHT = 2
@@ -36,7 +35,7 @@ def doubted(
     down, less, less_sd = _LIGHTER[what]
     much, least, least_sd = _SLOWER
     much *= unseen * share if blind else 0.0
-    up *= unseen * share / (1 + _FADING * (seen - 1))
+    up *= unseen * share
     down *= unseen * share / seen
     usual = [Normal(w * (1 - up - down - much), m, math.hypot(s, drift * m)) for w, m, s in ahead]
     return [
