@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from carbonsched.errors import ClusterUnavailableError
 from carbonsched.model.directives import Directives
 from carbonsched.model.energy import Quality
 from carbonsched.model.epoch import EpochRecord
@@ -24,7 +25,8 @@ ROOT = Caller(uid=0, gid=0, payload=b"")
 
 def submitted(site, directives=PILOT, forecast=DIRTY_FIRST, **fields):
     """A job that was looked at while it waits."""
-    site.forecast(*forecast)
+    if forecast:
+        site.forecast(*forecast)
     job = site.slurm.submit(directives=directives, begin=0, **{"time_limit_s": 6 * HOUR, **fields})
     site.round()
     return job
@@ -191,6 +193,31 @@ def test_one_that_may_not_wait_goes_on_and_says_why(site, asked, fields, note):
     site.round()
     assert site.slurm.signals == []
     assert decision(site, job).note == note
+
+
+def test_without_a_forecast_it_goes_on_and_says_so(site):
+    job = started(site, PILOT, ())
+    tell(site, 1)
+    site.round()
+    assert decision(site, job).note == "there is no forecast to plan by"
+    assert site.slurm.signals == []
+
+
+def test_while_slurm_does_not_answer_nothing_is_decided(site):
+    job = started(site)
+    tell(site, 1)
+    answer = site.slurm.standing
+
+    def silent(_job_id):
+        raise ClusterUnavailableError("scontrol gave no answer")
+
+    site.slurm.standing = silent
+    site.round()
+    assert decision(site, job) is None
+    site.slurm.standing = answer
+    tick(site)
+    assert decision(site, job).stopped is True
+    assert site.slurm.signals == [(1, "USR1")]
 
 
 def test_in_shadow_mode_none_is_stopped(make_site):
