@@ -12,7 +12,7 @@ from trial import ADA, check_evidence
 
 pytestmark = pytest.mark.cluster
 
-EPOCHS, FEW, EPOCH_S = 12, 5, 1.0
+EPOCHS, FEW, EPOCH_S = 10, 5, 1.0
 ASKED = ("--carbon-checkpoint", "--carbon-max-delay=2min", "--time=1")
 TRAINING = """\
 #!PYTHON

@@ -240,6 +240,18 @@ def test_one_that_cannot_be_stopped_goes_on_for_slurms_reason(site):
     assert "--no-requeue" in found.note
 
 
+def test_a_stop_that_comes_to_nothing_is_not_told_as_one(site, decided):
+    site.slurm.present[1] = replace(site.slurm.present[1], reason="JobHeldAdmin")
+    tick(site, GRACE_S)
+    assert stop(site, decided) is StopState.LEFT
+    found = decision(site, decided)
+    assert told(site) == {
+        "decided_at": found.decided_at,
+        "stopped": False,
+        "note": "it is held (JobHeldAdmin)",
+    }
+
+
 def test_a_training_that_is_over_with_its_first_epoch_is_not_stopped(site):
     job = started(site)
     tell(site, 1, epochs=1)
