@@ -9,8 +9,8 @@ from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import Job
 from carbonsched.model.prediction import Prediction
-from carbonsched.model.stop import StopState
 from carbonsched.model.quota import Balance
+from carbonsched.model.stop import StopState
 from carbonsched.services.budgets import JobBudgets, budget_words
 from carbonsched.services.quotas import Quotas
 
