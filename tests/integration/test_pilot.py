@@ -162,6 +162,7 @@ def test_it_goes_on_from_its_checkpoint_with_its_epochs_counted_on(cluster, pilo
     at = int(written.removeprefix("written "))
     assert (begun, resumed) == ("run 0 from 0", f"run 1 from {at}")
     assert 1 <= at < EPOCHS
+    cluster.until(lambda: EPOCHS in epochs(cluster, pilot, 1), "its last epoch in the ledger")
     assert sorted(epochs(cluster, pilot, 1)) == list(range(at + 1, EPOCHS + 1))
     assert second["started_at"] >= pilot.clean_at
     slope, offset = trained(EPOCHS)
