@@ -54,7 +54,9 @@ def _stop(job: QueueJob, now: int) -> str:
     stopped = f"It was stopped {when(job['stopped_at'], now)} for a cleaner window"
     if not pending(job):
         return f"{stopped} and has gone on since it started."
-    planned, saved_mg = job["planned_start_at"], job["saved_mg"]
+    planned, saved_mg, pilot = job["planned_start_at"], job["saved_mg"], job["pilot"]
+    if job["earlier_runs"] == 1 and pilot is not None and pilot["stopped"]:
+        saved_mg = None  # told by the decision, beside running on; a second figure would confuse
     goes_on = f" and goes on {when(planned, now)}" if planned is not None else ""
     saves = f", which is expected to save {format_mass(saved_mg)}" if (saved_mg or 0) > 0 else ""
     return f"{stopped}{goes_on}{saves}."

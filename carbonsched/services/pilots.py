@@ -28,15 +28,22 @@ class Pilots:
         self._pieces = pieces
         self._shadow = shadow
 
-    def decide(self, open_jobs: Iterable[KnownJob], to_stop: Collection[JobKey], now: int) -> None:
+    def decide(
+        self,
+        open_jobs: Iterable[KnownJob],
+        to_stop: Collection[JobKey],
+        now: int,
+        *,
+        foretold: bool,
+    ) -> None:
         """Write down what this plan made of the pilots whose first epoch is complete.
 
         One that is ``to_stop`` and was not told yet, as Slurm does not answer or there were too
-        many, is decided on by the next plan.
+        many, is decided on by the next plan. ``foretold``: there was a forecast to plan by.
         """
         for known in open_jobs:
             if self._awaits(known):
-                decision = self._decision(known, to_stop, now)
+                decision = self._decision(known, to_stop, now, foretold=foretold)
                 if decision is not None:
                     self._ledger.pilots.save(decision)
                     words = "is stopped" if decision.stopped else "goes on"
@@ -54,7 +61,7 @@ class Pilots:
         return by_epochs and self._ledger.pilots.of(job.key) is None
 
     def _decision(
-        self, known: KnownJob, to_stop: Collection[JobKey], now: int
+        self, known: KnownJob, to_stop: Collection[JobKey], now: int, *, foretold: bool
     ) -> PilotDecision | None:
         key = known.job.key
         stop = self._ledger.stops.of(key)
@@ -63,9 +70,10 @@ class Pilots:
             return PilotDecision(key=key, decided_at=now, stopped=stopped, note=stop.note)
         if key in to_stop:
             return None
-        return PilotDecision(key=key, decided_at=now, stopped=False, note=self._why(known, now))
+        why = self._why(known, now, foretold=foretold)
+        return PilotDecision(key=key, decided_at=now, stopped=False, note=why)
 
-    def _why(self, known: KnownJob, now: int) -> str:
+    def _why(self, known: KnownJob, now: int, *, foretold: bool) -> str:
         """Why it goes on."""
         if self._pieces.stop_cost_s(known) is None:
             return "it may not be stopped, which --carbon-checkpoint would allow"
@@ -73,4 +81,6 @@ class Pilots:
             return "no job is stopped in shadow mode"
         if self._pieces.slack_s(known, now) <= 0:
             return "its delay and deadline leave it no time to wait"
+        if not foretold:
+            return "there is no forecast to plan by"
         return "stopping it would not save enough"

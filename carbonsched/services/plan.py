@@ -70,7 +70,8 @@ class PlanStarts:
         open_jobs = self._ledger.jobs.open(managed.name)
         now = self._clock.now()
         waiting = self._requests.waiting(open_jobs, now)
-        planned = plan(self._requests.of(managed, open_jobs, now))
+        request = self._requests.of(managed, open_jobs, now)
+        planned = plan(request)
         self._requests.keep(managed, planned.prices)
         wanted = []
         for one in planned.plans:
@@ -87,7 +88,8 @@ class PlanStarts:
         if only is None:
             pauses = self._pauses(managed, open_jobs, planned.pauses, now)
             self._stops.begin(managed, pauses)
-            self._pilots.decide(open_jobs, {one.plan.key for one in pauses}, now)
+            foretold = any(one.forecast is not None for one in request.clusters)
+            self._pilots.decide(open_jobs, {one.plan.key for one in pauses}, now, foretold=foretold)
         return applied
 
     def _pauses(

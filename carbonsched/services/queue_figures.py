@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from carbonsched.ledger import Ledger
@@ -9,6 +10,7 @@ from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.job import Job
 from carbonsched.model.prediction import Prediction
 from carbonsched.model.quota import Balance
+from carbonsched.model.stop import StopState
 from carbonsched.services.budgets import JobBudgets, budget_words
 from carbonsched.services.quotas import Quotas
 
@@ -96,6 +98,10 @@ class QueueFigures:
         runs = [known, *reversed(self._ledger.jobs.earlier_runs(known.job))]
         found = (self._ledger.pilots.of(one.job.key) for one in runs)
         decision = next((one for one in found if one is not None), None)
+        if decision is not None and decision.stopped:
+            stop = self._ledger.stops.of(decision.key)
+            if stop is not None and stop.state is StopState.LEFT:  # it came to nothing, and why
+                decision = replace(decision, stopped=False, note=stop.note)
         return {
             "decided_at": decision.decided_at if decision else None,
             "stopped": decision.stopped if decision else None,

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from lab import Lab
-from lab.munge import socket_of
 from scene import say
-from trial import ADA, CLEAN, Grid, Trial, check_evidence
+from stoppable import GRACE_S, LEAST_RUN_S, stoppable_trial
+from trial import ADA, CLEAN, check_evidence
 
 pytestmark = pytest.mark.cluster
 
 STEPS = 90
-GRACE_S, LEAST_RUN_S, SLURMS_DELAY_S = 3, 8, 5
 STOPPABLE = ("--carbon-checkpoint", "--carbon-max-delay=2min", "--time=1")
 COUNTING = """\
 #!/usr/bin/python3
@@ -42,19 +39,9 @@ print(f"ended {step}", flush=True)
 
 @pytest.fixture(scope="module")
 def cluster(lab_folder, programs):
-    """A trial of its own: short graces, and a Slurm that lets a requeued job wait for less."""
-    config = Trial.config(lab_folder / "split", programs)
-    socket = socket_of(config.directory / "munge")
-    # Slurm lets a requeued job wait for as long as credentials are valid: two minutes by default.
-    short = f"AuthInfo=socket={socket},cred_expire={SLURMS_DELAY_S}"
-    checkpoints = (
-        ("grace", f"{GRACE_S} s"),
-        ("cost", "1 s"),
-        ("least_run", f"{LEAST_RUN_S} s"),
-    )
-    with Lab.started(replace(config, slurm_conf=(short,))) as lab:
-        grid = Grid(lab_folder / "split-grid")
-        yield Trial(lab, programs, grid, checkpoints=checkpoints, hour_s=1.0)  # settles soon
+    """A trial of its own."""
+    with stoppable_trial(lab_folder / "split", programs) as trial:
+        yield trial
 
 
 def submit(trial, name, *options, answer="on"):

@@ -89,6 +89,35 @@ def test_why_tells_of_a_stop_for_a_cleaner_window(ask, daemon, samples):
     )
 
 
+def test_why_tells_what_a_pilots_first_epoch_came_to(ask, daemon, samples):
+    def told(at=None, *, stopped=None, note="", **fields):
+        pilot = {"decided_at": at, "stopped": stopped, "note": note}
+        row = samples.queue_job(pilot=pilot, **fields)
+        daemon.answers["/v1/queue"] = (200, {"now": samples.NOW, "jobs": [row]})
+        return " ".join(ask("--why").split())
+
+    running = {"state": "RUNNING", "started_at": samples.NOW - 7200}
+    assert (
+        "It is a pilot: after its first epoch it is decided whether it goes on at once."
+    ) in told(**running)
+    assert (
+        "It is a pilot; after its first epoch it was decided 13:30 that it goes on: stopping it"
+        " would not save enough."
+    ) in told(
+        samples.NOW - 3600, note="stopping it would not save enough", stopped=False, **running
+    )
+    later = {"at": samples.NOW - 3600, "stopped": True}
+    later["note"] = "from about X on, which is expected to save 90 g"
+    waits = {"stopped_at": samples.NOW - 3600, "restarts": 1, "earlier_runs": 1}
+    assert (
+        "It was stopped 13:30 for a cleaner window and goes on Sat 02:00. It is a pilot; after its"
+        " first epoch it was decided 13:30 that it goes on later, from about X on, which is"
+        " expected to save 90 g."
+    ) in told(**later, **waits), "one figure of what the stop saves"
+    again = told(**later, **waits | {"restarts": 2, "earlier_runs": 2})
+    assert "goes on Sat 02:00, which is expected to save 96.0 g." in again, "of the second stop"
+
+
 def test_a_job_without_a_plan_has_no_masses(ask):
     assert "CO2, as" not in ask("--why", "-j", "1304")
     assert ask("-P", "-n", "-o", "JobID,Best", "-j", "1301,1304").split() == [

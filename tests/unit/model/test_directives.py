@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 
 from carbonsched.model.directives import CAMPAIGN, MAX_COMMENT, Directives, decode_mark, encode_mark
 
+at_once = st.sampled_from([{}, {"start_now": True}, {"pilot": True}])
 directives = st.builds(
-    Directives,
+    lambda begun, **others: Directives(**begun, **others),
+    at_once,
     max_delay_s=st.none() | st.integers(0, 366 * 86_400),
     deadline_at=st.none() | st.integers(0, 10**12 - 1),
     epochs=st.none() | st.integers(1, 10_000_000),
     checkpoint=st.booleans(),
-    start_now=st.booleans(),
+    budget_mg=st.none() | st.integers(1, 10**12 - 1),
     campaign=st.none() | st.from_regex(CAMPAIGN, fullmatch=True),
+    lease_s=st.none() | st.integers(1, 366 * 86_400),
 )
 
 
@@ -32,11 +35,14 @@ def test_the_mark_of_an_ordinary_job_can_be_read_by_people():
     assert encode_mark(Directives()) == "carbonsched/1"
     asked = Directives(max_delay_s=21_600, epochs=10, checkpoint=True, campaign="sweep-2")
     assert encode_mark(asked) == "carbonsched/1 delay=21600 epochs=10 checkpoint=1 campaign=sweep-2"
+    asked = Directives(checkpoint=True, pilot=True, budget_mg=100_000)
+    assert encode_mark(asked) == "carbonsched/1 checkpoint=1 pilot=1 budget=100000"
 
 
 words = st.sampled_from(
     ["carbonsched/1", "delay=60", "delay=", "=", "epochs=3", "now=1", "now=0", "campaign=x",
-     "deadline=1", "checkpoint=1", "'; rm -rf / #", "\x1b[2J", "\n", "\0", "é", "\ud800",
+     "deadline=1", "checkpoint=1", "pilot=1", "budget=5",
+     "'; rm -rf / #", "\x1b[2J", "\n", "\0", "é", "\ud800",
      "3\u0663", ""]
 )  # fmt: skip
 
@@ -77,6 +83,10 @@ def test_any_comment_is_our_mark_or_left_alone(comment):
         "carbonsched/1 now=2",
         "carbonsched/1 now=",
         "carbonsched/1 checkpoint=yes",
+        "carbonsched/1 pilot=0",
+        "carbonsched/1 pilot=1 now=1",
+        "carbonsched/1 budget=0",
+        "carbonsched/1 budget=100g",
         "carbonsched/1 campaign=",
         "carbonsched/1 campaign=.hidden",
         "carbonsched/1 campaign=a/b",
@@ -105,6 +115,11 @@ def test_what_is_nearly_a_mark_is_somebody_elses_comment(comment):
         ({"epochs": [3]}, "epochs is not a whole number"),
         ({"checkpoint": 1}, "checkpoint is neither"),
         ({"start_now": None}, "start_now is neither"),
+        ({"pilot": 1}, "pilot is neither"),
+        ({"pilot": True, "start_now": True}, "a pilot may wait after its first epoch"),
+        ({"budget_mg": 0}, "a budget is between"),
+        ({"budget_mg": 10**12}, "a budget is between"),
+        ({"budget_mg": 0.5}, "budget_mg is not a whole number"),
         ({"campaign": 5}, "campaign is not a string"),
         ({"campaign": "a\n"}, "a campaign is"),
         ({"campaign": ""}, "a campaign is"),

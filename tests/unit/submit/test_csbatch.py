@@ -63,6 +63,38 @@ def test_start_now_takes_no_lease(place):
     assert place.words() == [b"--comment=carbonsched/1 now=1", b"job.sh"]
 
 
+def test_a_pilot_takes_no_lease_as_its_first_epoch_comes_at_once(place):
+    done = place.run("--carbon-pilot", "--carbon-max-delay=6h", "job.sh")
+    assert place.words() == [b"--comment=carbonsched/1 delay=21600 pilot=1", b"job.sh"]
+    assert done.stderr.decode().strip().endswith("; it starts as Slurm schedules it")
+
+
+def test_the_command_line_wins_over_a_pilot_of_the_script(place):
+    (place.folder / "job.sh").write_text("#!/bin/sh\n#CARBON --pilot --epochs=3\nhostname\n")
+    place.run("--carbon-now", "job.sh")
+    assert place.words() == [b"--comment=carbonsched/1 epochs=3 now=1", b"job.sh"]
+
+
+@pytest.mark.parametrize(
+    ("words", "head", "variables", "what"),
+    [
+        (["--array=1-3"], "", {}, "arrays"),
+        (["-a1-3"], "", {}, "arrays"),
+        ([], "#SBATCH --array=1-3", {}, "arrays"),
+        ([], "", {"SBATCH_ARRAY_INX": "1-3"}, "arrays"),
+        (["-n1", ":", "-n2"], "", {}, "heterogeneous jobs"),
+        ([], "#SBATCH hetjob", {}, "heterogeneous jobs"),
+    ],
+)
+def test_a_pilot_is_one_job(place, words, head, variables, what):
+    (place.folder / "job.sh").write_text(f"#!/bin/sh\n{head}\n#CARBON --pilot\nhostname\n")
+    done = place.run(*words, "job.sh", **variables)
+    (line,) = done.stderr.decode().splitlines()
+    assert line == f"csbatch: error: --carbon-pilot is not for {what}; leave one of them out"
+    assert done.returncode == 64
+    assert not (place.folder / "words").exists()
+
+
 def test_a_site_in_shadow_mode_gives_no_lease(place):
     place.write_site(lease_s=0)
     done = place.run("--carbon-max-delay=6h", "job.sh")
@@ -252,8 +284,8 @@ def start(place, *words):
 
 def test_with_wait_the_job_is_told_at_once_and_a_signal_reaches_sbatch(place):
     place.behave(
-        f"{place.submitted}\nimport signal, time\n"
-        "signal.signal(15, lambda *_: sys.exit(9))\ntime.sleep(30)"
+        "import signal, time\nsignal.signal(15, lambda *_: sys.exit(9))\n"
+        f"{place.submitted}\ntime.sleep(30)"
     )
     with start(place, "--wait", "job.sh") as process:
         began = time.monotonic()

@@ -45,6 +45,9 @@ def test_every_option_is_read_in_both_forms():
     ) == (wish, ["-n4", "--carbon-now"])
     assert read("--carbon-deadline", "now+8h") == (Directives(deadline_at=NOW + 28_800), [])
     assert read("--carbon-now")[0].start_now
+    assert read("--carbon-pilot", "--carbon-checkpoint")[0] == Directives(
+        pilot=True, checkpoint=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,9 @@ def test_every_option_is_read_in_both_forms():
         (["--carbon-epochs=\u0663"], "not a whole number"),
         (["--carbon-now=yes"], "takes no value"),
         (["--carbon-now", "--carbon-max-delay=1h"], "contradict"),
+        (["--carbon-now", "--carbon-pilot"], "contradict"),
+        (["--carbon-pilot=yes"], "takes no value"),
+        (["--carbon-pilo"], "did you mean --carbon-pilot?"),
         (["--carbon-campaign=two words"], "a campaign is"),
         (["--carbon-deadline=2020-01-01T00:00"], "lies in the past"),
         (["--carbon-deadline=2026-13-01T00:00"], "is not a time"),
