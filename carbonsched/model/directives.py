@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[0-9]{1,12}")
 _WORDS = frozenset(
     {
         *("delay", "deadline", "epochs", "checkpoint", "now"),
-        *("pilot", "budget", "campaign", "lease"),
+        *("pilot", "budget", "campaign", "lease", "validate"),
     }
 )
 
@@ -31,6 +31,7 @@ class Directives:
 
     ``max_delay_s`` is how long the start may be delayed beyond submission, ``None`` the site's
     default; ``deadline_at`` by when the job must have ended; ``start_now`` forbids any delay.
+    ``validate_every`` is after how many epochs each time one does more, such as validation.
     A ``pilot`` starts at once for its first epoch and is planned then. ``budget_mg`` is what the
     job may emit in all its runs together.
     ``lease_s`` is the begin time that csbatch added, in seconds from submission; ``None`` where it
@@ -40,6 +41,7 @@ class Directives:
     max_delay_s: int | None = None
     deadline_at: int | None = None
     epochs: int | None = None
+    validate_every: int | None = None
     checkpoint: bool = False
     start_now: bool = False
     pilot: bool = False
@@ -53,6 +55,8 @@ class Directives:
             raise ValueError("the maximum delay must be between 0 and 366 days")
         if self.epochs is not None and not 1 <= self.epochs <= _MAX_EPOCHS:
             raise ValueError(f"epochs must be between 1 and {_MAX_EPOCHS}")
+        if self.validate_every is not None and not 1 <= self.validate_every <= _MAX_EPOCHS:
+            raise ValueError(f"validate-every must be between 1 and {_MAX_EPOCHS} epochs")
         if self.pilot and self.start_now:
             raise ValueError("a pilot may wait after its first epoch, so it cannot be start_now")
         if self.budget_mg is not None and not 1 <= self.budget_mg <= _MAX_MG:
@@ -75,6 +79,7 @@ def encode_mark(directives: Directives) -> str:
         ("delay", directives.max_delay_s),
         ("deadline", directives.deadline_at),
         ("epochs", directives.epochs),
+        ("validate", directives.validate_every),
         ("checkpoint", 1 if directives.checkpoint else None),
         ("now", 1 if directives.start_now else None),
         ("pilot", 1 if directives.pilot else None),
@@ -108,7 +113,8 @@ def decode_mark(comment: str) -> Directives | None:
 
 def _require_kinds(directives: Directives) -> None:
     """They may come from anybody's JSON, where a number may be text, a fraction or not one."""
-    for name in ("max_delay_s", "deadline_at", "epochs", "budget_mg", "lease_s"):
+    numbers = "max_delay_s", "deadline_at", "epochs", "validate_every", "budget_mg", "lease_s"
+    for name in numbers:
         value = getattr(directives, name)
         if value is not None and type(value) is not int:
             raise ValueError(f"{name} is not a whole number")
@@ -126,6 +132,7 @@ def _directives(fields: dict[str, str]) -> Directives:
         max_delay_s=_number(fields, "delay"),
         deadline_at=_number(fields, "deadline"),
         epochs=_number(fields, "epochs"),
+        validate_every=_number(fields, "validate"),
         checkpoint=_flag(fields, "checkpoint"),
         start_now=_flag(fields, "now"),
         pilot=_flag(fields, "pilot"),

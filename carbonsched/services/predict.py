@@ -151,6 +151,7 @@ class PredictJobs:
         whole = from_epochs(
             own if joined is None else joined.records,
             epochs_total=known.directives.epochs if known.directives else None,
+            validate_every=known.directives.validate_every if known.directives else None,
             started_at=job.started_at - (0 if joined is None else joined.before_s),
             node_count=job.node_count,
         )

@@ -14,6 +14,7 @@ after them goes to sbatch unchanged (csbatch --help shows sbatch's help).
   --carbon-deadline=TIME     be done by then: 07:30, now+8h, 2026-11-22T07:30
   --carbon-now               do not delay; the job is still accounted
   --carbon-epochs=90         how many epochs the training will run
+  --carbon-validate-every=5  every fifth epoch does more, such as validation
   --carbon-checkpoint        the job writes a checkpoint when it gets a signal
                              (USR1): it may be stopped and go on later
   --carbon-pilot             start at once for the first epoch, then be planned

@@ -14,7 +14,10 @@ from carbonsched.submit.times import parse_instant_at, parse_length_s
 PREFIX = "--carbon-"
 ANY = "any"
 _VALUED = frozenset(
-    {"max-delay", "deadline", "epochs", "budget", "campaign", "clusters", "partitions"}
+    {
+        *("max-delay", "deadline", "epochs", "validate-every", "budget", "campaign"),
+        *("clusters", "partitions"),
+    }
 )
 _FLAGS = frozenset({"checkpoint", "now", "pilot"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -114,6 +117,7 @@ def to_directives(options: Options, now: int) -> Directives:
             max_delay_s=_checked("max-delay", values, parse_length_s),
             deadline_at=_checked("deadline", values, lambda text: _future(text, now)),
             epochs=_checked("epochs", values, _whole),
+            validate_every=_checked("validate-every", values, _whole),
             checkpoint="checkpoint" in values,
             start_now="now" in values,
             pilot="pilot" in values,
@@ -183,7 +187,7 @@ def _unknown(name: str, prefix: str, known: frozenset[str]) -> str:
 def _example(name: str) -> str:
     examples = {
         "max-delay": "6h", "deadline": "07:30", "epochs": "90", "budget": "100g",
-        "clusters": "any", "partitions": "old,new",
+        "clusters": "any", "partitions": "old,new", "validate-every": "5",
     }  # fmt: skip
     return examples.get(name, "thesis")
 

@@ -15,6 +15,7 @@ directives = st.builds(
     max_delay_s=st.none() | st.integers(0, 366 * 86_400),
     deadline_at=st.none() | st.integers(0, 10**12 - 1),
     epochs=st.none() | st.integers(1, 10_000_000),
+    validate_every=st.none() | st.integers(1, 10_000_000),
     checkpoint=st.booleans(),
     budget_mg=st.none() | st.integers(1, 10**12 - 1),
     campaign=st.none() | st.from_regex(CAMPAIGN, fullmatch=True),

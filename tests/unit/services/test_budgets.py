@@ -116,9 +116,7 @@ KEY_FIELDS = {"restarts": 0, "submitted_at": START}
         ("ending", None, 0, "done"),
     ],
 )
-def test_what_comes_next_follows_from_the_row_and_slurms_word(
-    site, state, standing, after_s, step
-):
+def test_what_comes_next_follows_from_the_row_and_slurms_word(site, state, standing, after_s, step):
     job = site.slurm.submit(directives=MODEST)
     row = BudgetCase(
         key=job.key, at=START, state=BudgetState(state), changed_at=START, budget_mg=1, used_mg=2,

@@ -58,6 +58,7 @@ def test_every_option_is_read_in_both_forms():
         (["--carbon-max-delay=9999d"], "366 days"),
         (["--carbon-max-delay"], "needs a value"),
         (["--carbon-epochs=0"], "epochs must be"),
+        (["--carbon-validate-every=0"], "validate-every must be"),
         (["--carbon-epochs=1e3"], "not a whole number"),
         (["--carbon-epochs=\u0663"], "not a whole number"),
         (["--carbon-now=yes"], "takes no value"),
