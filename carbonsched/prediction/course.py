@@ -33,6 +33,7 @@ _DECLARED_HEAVY = (0.15, 0.12)
 _DECLARED_WEIGHT = 0.5  # of an epoch seen
 _TAIL_SPREAD = 0.005
 _DOUBT = 2.0  # deviations within which a difference from the plain mean is taken for chance
+_ALIKE = 1e-9
 _LONG = 1000  # epochs, over which cycles are as frequent as they are
 
 
@@ -216,8 +217,8 @@ def _trust(
     seen = series.numbers[-1]
     mean, _ = moments(_ahead(body, tail, seen, seen + _LONG))
     usual = plain(seen + _LONG)
-    apart = mean / usual - 1 if usual > 0 else 0.0
-    if not apart:
+    apart = mean / usual - 1 if usual > _ALIKE else 0.0
+    if abs(apart) < _ALIKE:
         return 0.0
     noise = sum(one.weight * one.spread**2 * (1 + one.wander) for one in body)
     return max(0.0, 1 - _DOUBT**2 * noise / len(series.numbers) / apart**2)

@@ -11,6 +11,7 @@ from carbonsched.prediction.warm_up import FEWEST_PARTS, steady, warm_parts
 
 _LEAST_SPREAD = 0.015  # of epochs that look alike
 _LEAST_UNIT = 1e-9
+_LEAST_SHARE = 1e-3  # of the mean, that the median has to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def series_of(epochs: Sequence[Epoch], warm: int, what: str) -> Series:
         if epoch.number == 1:
             once = split.once
     unit = median(body + tail for body, tail in zip(bodies, tails, strict=True))
-    if unit <= 0:
+    if unit <= _LEAST_SHARE * fmean(values):  # most are next to nothing beside some
         unit = max(fmean(values), _LEAST_UNIT)
     return Series(
         what=what,
