@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from carbonsched.errors import ClusterError, ClusterRefusedError, ClusterUnavailableError
+from carbonsched.errors import ClusterError, ClusterUnavailableError
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import KnownJob
 from carbonsched.model.budget import BudgetCase, BudgetState
@@ -168,7 +168,7 @@ class JobBudgets:
         """Tell Slurm, whose word everybody can see; nothing hangs on it."""
         try:
             managed.cluster.remark(key.job_id, f"{NOTE}: {words}")
-        except ClusterRefusedError as error:
+        except ClusterError as error:
             _LOGGER.info("%s has no comment on its budget: %s", self._named(key), error)
 
     # Ending

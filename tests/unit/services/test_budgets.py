@@ -9,11 +9,15 @@ import pytest
 from carbonsched.errors import ClusterUnavailableError
 from carbonsched.model.budget import BudgetCase, BudgetState
 from carbonsched.model.directives import Directives
+from carbonsched.model.energy import Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.ports import Standing
 from carbonsched.services.budget_steps import EndStep, next_end
+from carbonsched.transport.munge import Caller
 
 START = 1_792_998_000
 GRACE_S = 120
+ROOT = Caller(uid=0, gid=0, payload=b"")
 BUDGET_MG = 5_000
 MODEST = Directives(start_now=True, budget_mg=BUDGET_MG)
 
@@ -96,7 +100,32 @@ def test_a_daemon_that_dies_between_word_and_deed_goes_on(site, monkeypatch):
     assert site.slurm.signals == [(1, "TERM")]
 
 
-KEY_FIELDS = {"restarts": 0, "submitted_at": START}
+def test_a_comment_that_slurm_does_not_take_keeps_no_job_from_its_end(site, monkeypatch):
+    def silent(*_):
+        raise ClusterUnavailableError("lab", "no answer")
+
+    monkeypatch.setattr(site.slurm, "remark", silent)
+    job = running(site)
+    use(site, job, 60_000)
+    site.clock.at += GRACE_S
+    site.round()
+    assert site.slurm.cancels == [1]
+
+
+def test_it_is_warned_once_when_its_epochs_foretell_too_much(site, caplog):
+    job = running(site)
+    record = EpochRecord(
+        cluster="lab", node="n1", job_id=1, restarts=0, uid=1001, epoch=1, epochs=20,
+        started_ms=START * 1000, duration_ms=300_000, energy_millij=30_000_000, relative_sd=None,
+        samples=0, quality=Quality.MODELLED,
+    )  # fmt: skip
+    site.take.take(ROOT, [], [record.to_wire()])
+    for _ in range(3):
+        site.clock.at += 300
+        site.round()
+    assert case(site, job).state is BudgetState.WARNED
+    assert [number for number, _ in site.slurm.remarks] == [1]
+    assert caplog.text.count("more than its budget of") == 1
 
 
 @pytest.mark.parametrize(
