@@ -16,7 +16,7 @@ from carbonsched.cli.common import (
     show_json,
 )
 from carbonsched.errors import RequestError
-from carbonsched.reports.documents import QueueJob, read_queue
+from carbonsched.reports.documents import QueueDocument, QueueJob, read_queue
 from carbonsched.reports.fields import as_pipes, as_table, choose, field_help
 from carbonsched.reports.jobs import id_base
 from carbonsched.reports.queue import DEFAULT, FIELDS, PREDICTED
@@ -55,12 +55,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace, daemon: Daemon) -> int:
     """Ask the daemon and print."""
-    everybody = 1 if options.all else None
-    document = read_queue(daemon.get("/v1/queue", user=options.user, all=everybody))
-    jobs = selected(document["jobs"], options.jobs, options.clusters)
-    now = document["now"]
+    document = queue_of(daemon, options, options.jobs)
+    jobs, now = document["jobs"], document["now"]
     if options.json:
-        show_json({**document, "jobs": jobs})
+        show_json(document)
         return 0
     usual = PREDICTED if options.predicted else DEFAULT
     fields = choose(FIELDS, options.format or usual)
@@ -75,12 +73,21 @@ def run(options: argparse.Namespace, daemon: Daemon) -> int:
     return 0
 
 
-def selected(jobs: list[QueueJob], ids: str | None, clusters: str | None) -> list[QueueJob]:
-    """Those that ids and clusters name, all where none are given.
+def queue_of(daemon: Daemon, options: argparse.Namespace, ids: str | None) -> QueueDocument:
+    """The daemon's answer with the jobs that ids and ``clusters`` name, all where none are given.
+
+    ``options`` has ``user``, ``all`` and ``clusters``.
 
     Raises:
         RequestError: an id that is not in the queue.
+        DaemonError: the daemon's answer is none.
     """
+    everybody = 1 if options.all else None
+    document = read_queue(daemon.get("/v1/queue", user=options.user, all=everybody))
+    return {**document, "jobs": _selected(document["jobs"], ids, options.clusters)}
+
+
+def _selected(jobs: list[QueueJob], ids: str | None, clusters: str | None) -> list[QueueJob]:
     if clusters is not None:
         wanted_clusters = set(clusters.split(","))
         jobs = [job for job in jobs if job["cluster"] in wanted_clusters]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from carbonsched.cli.common import connect
 from carbonsched.cli.predict_log import add_log_options, run_log
 from carbonsched.errors import RequestError
 
@@ -35,8 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     if arguments.epoch_log is not None:
         return run_log(arguments)
-    # A log is read without what asks the daemon, which takes longer to load than all of this.
-    from carbonsched.cli.common import connect
+    # A log is read without what shows the queue, which takes longer to load than all of this.
     from carbonsched.cli.predict_job import run_job
 
     return run_job(arguments, connect())

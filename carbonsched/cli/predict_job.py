@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from carbonsched.cli.common import Daemon, show, show_json
-from carbonsched.cli.csqueue import selected
-from carbonsched.reports.documents import QueueJob, read_queue
+from carbonsched.cli.csqueue import queue_of
+from carbonsched.reports.documents import QueueJob
 from carbonsched.reports.queue_words import predicted
 from carbonsched.reports.terminal import Screen, clean, cut, paragraph
 
@@ -21,14 +21,12 @@ def run_job(arguments: argparse.Namespace, daemon: Daemon) -> int:
         RequestError: the job is not in the queue.
         DaemonError: the daemon's answer is none.
     """
-    everybody = 1 if arguments.all else None
-    document = read_queue(daemon.get("/v1/queue", user=arguments.user, all=everybody))
-    jobs = selected(document["jobs"], arguments.job, arguments.clusters)
+    document = queue_of(daemon, arguments, arguments.job)
     if arguments.json:
-        show_json({**document, "jobs": jobs})
+        show_json(document)
         return 0
     screen = Screen.of(sys.stdout)
-    for number, job in enumerate(jobs):
+    for number, job in enumerate(document["jobs"]):
         show([""] if number else [])
         show(_lines(job, document["now"], screen))
     return 0

@@ -99,8 +99,8 @@ def _whole(
     plain = _plainly(series, validate_every, tail or body)
     trust = 1.0 if errors or seen == 1 else _trust(body, tail, series, plain)
     blind = seen == 1 and math.isnan(series.once)
+    scale, deviation = correction(errors)
     growing = None if errors else growth(series.bodies)
-    tail_mean = fmean(series.tails) if series.tails else 0.0
     mixture: list[Normal] = []
     centres: list[tuple[float, float]] = []
     for end, weight in ends:
@@ -108,19 +108,16 @@ def _whole(
             mixture.append(Normal(weight, 0.0, 0.0))
             centres.append((0.0, weight))
             continue
-        ahead = _ahead(body, tail, seen, end)
-        mean, _ = moments(ahead)
-        centre = (1 - trust) * plain(end) + trust * mean
-        scale, deviation = correction(errors)
-        centre *= scale
         if growing is not None:
-            centre, ahead = grown(growing, end - seen)
-            mean, scale, deviation = centre, 1.0, 0.0
-            centre += (end - seen) * tail_mean
-        ahead = [
-            Normal(w, centre + (m - mean) * scale, math.hypot(s * scale, centre * deviation))
-            for w, m, s in ahead
-        ]
+            centre, ahead = grown(growing, end - seen, fmean(series.tails or (0.0,)))
+        else:
+            ahead = _ahead(body, tail, seen, end)
+            mean, _ = moments(ahead)
+            centre = ((1 - trust) * plain(end) + trust * mean) * scale
+            ahead = [
+                Normal(w, centre + (m - mean) * scale, math.hypot(s * scale, centre * deviation))
+                for w, m, s in ahead
+            ]
         centres.append((centre, weight))
         for w, m, s in doubted(ahead, series.what, seen, end - seen, len(errors), blind=blind):
             mixture.append(Normal(w * weight, m, s))

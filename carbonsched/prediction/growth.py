@@ -42,11 +42,15 @@ def growth(bodies: Sequence[float]) -> Growth | None:
     return Growth(bodies[-1], mean)
 
 
-def grown(found: Growth, left: int) -> tuple[float, list[Normal]]:
-    """The sum of ``left`` more epochs: what is expected, and from no more growth to all of it."""
+def grown(found: Growth, left: int, tail: float) -> tuple[float, list[Normal]]:
+    """The sum of ``left`` more epochs: what is expected, and from no more growth to all of it.
+
+    ``tail`` is what each has on top that does not grow.
+    """
     flat = left * found.level
     most = found.level * _LARGEST
     full = sum(min(most, found.level + found.step * more) for more in range(1, left + 1))
     middle, half = (flat + full) / 2, (full - flat) / 2
     spread = math.hypot(half / math.sqrt(3), _DOUBT * flat)  # as if any end were as likely
-    return flat + _GOES_ON * (full - flat), [Normal(1.0, middle, spread)]
+    tails = left * tail
+    return tails + flat + _GOES_ON * (full - flat), [Normal(1.0, tails + middle, spread)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 
@@ -28,17 +28,11 @@ class Estimate:
 
     def times(self, factor: float) -> Estimate:
         """In another unit."""
-        return Estimate(
-            p05=self.p05 * factor, p25=self.p25 * factor, mean=self.mean * factor,
-            p75=self.p75 * factor, p95=self.p95 * factor,
-        )  # fmt: skip
+        return Estimate(**{name: value * factor for name, value in asdict(self).items()})
 
     def plus(self, constant: float) -> Estimate:
         """All of it and a constant."""
-        return Estimate(
-            p05=self.p05 + constant, p25=self.p25 + constant, mean=self.mean + constant,
-            p75=self.p75 + constant, p95=self.p95 + constant,
-        )  # fmt: skip
+        return Estimate(**{name: value + constant for name, value in asdict(self).items()})
 
 
 def exactly(value: float) -> Estimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carbonsched.model.job import PENDING_STATES
 from carbonsched.reports import states
-from carbonsched.reports.documents import QueueJob
+from carbonsched.reports.documents import BudgetDocument, QueueJob
 from carbonsched.reports.fields import Field
 from carbonsched.reports.moments import span, stamp, when
 from carbonsched.units import format_duration, format_energy, format_mass
@@ -59,7 +59,12 @@ def _budget(job: QueueJob) -> str:
         return ""
     if given["state"] not in (None, "warned"):
         return "budget used up"
-    return "over budget" if (given["predicted_mg"] or 0) > given["budget_mg"] else ""
+    return "over budget" if exceeds(given) else ""
+
+
+def exceeds(budget: BudgetDocument) -> bool:
+    """Whether a job is expected to use more than its own budget."""
+    return (budget["predicted_mg"] or 0) > budget["budget_mg"]
 
 
 def _range(job: QueueJob) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from carbonsched.model.plan import three_masses
 from carbonsched.reports.documents import PredictionDocument, QueueJob, QuotaShare
 from carbonsched.reports.moments import span, when
-from carbonsched.reports.queue import format_share, pending, progress
+from carbonsched.reports.queue import exceeds, format_share, pending, progress
 from carbonsched.reports.terminal import Screen, clean, cut, paragraph
 from carbonsched.units import format_duration, format_energy, format_mass
 
@@ -98,10 +98,8 @@ def _budget(job: QueueJob) -> str:
         return ""
     if given["state"] not in (None, "warned"):
         return f"{given['text']}. It is ended: {given['note']}."
-    over = (given["predicted_mg"] or 0) > given["budget_mg"]
-    return (
-        f"{given['text']}{': more than it has' if over else ''}. It is ended when that is used up."
-    )
+    over = ": more than it has" if exceeds(given) else ""
+    return f"{given['text']}{over}. It is ended when that is used up."
 
 
 def predicted(job: QueueJob, now: int) -> list[str]:

@@ -63,7 +63,7 @@ class Advice:
 
     def _budget_lines(self, known: KnownJob) -> list[str]:
         found = self._budgets.standing(known)
-        if found is None or (found.predicted_mg or 0) <= found.budget_mg:
+        if found is None or not found.exceeds:
             return []
         predicted, given = format_mass(found.predicted_mg), format_mass(found.budget_mg)
         return [f"warning: {predicted} predicted, and at its budget of {given} the job is ended"]

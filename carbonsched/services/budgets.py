@@ -40,6 +40,11 @@ class Standing:
     used: Used
     predicted_mg: int | None
 
+    @property
+    def exceeds(self) -> bool:
+        """Whether it is expected to use more than it has."""
+        return (self.predicted_mg or 0) > self.budget_mg
+
 
 class JobBudgets:
     """Looks at each open job that has a budget, and ends those that have used it up."""
@@ -137,7 +142,7 @@ class JobBudgets:
         prediction = self._ledger.plans.prediction(known.job.key)
         if prediction is None or prediction.source is PredictionSource.LIMITS:
             return False
-        return known.job.active and (found.predicted_mg or 0) > found.budget_mg
+        return known.job.active and found.exceeds
 
     def _case(self, known: KnownJob, found: Standing, state: BudgetState) -> BudgetCase:
         now = self._clock.now()

@@ -49,17 +49,14 @@ class Learning:
 
     def go_on(self, cluster: str, jobs: Iterable[Job], now: int) -> None:
         """Learn from the jobs of a cluster that run: they take longer than so far."""
-        running = sorted(
-            (job.started_at, job.key, job)
+        found = [
+            (job.key, Unfinished(job.user, job.cpus, job.time_limit_s, now - job.started_at))
             for job in jobs
             if job.active and job.started_at is not None and job.time_limit_s
-        )
+        ]
+        found.sort(key=lambda one: (-one[1].elapsed_s, one[0]))
         with self._lock:
-            self._going_on[cluster] = [
-                Unfinished(job.user, job.cpus, job.time_limit_s, now - started_at)
-                for started_at, _, job in running
-                if job.time_limit_s
-            ]
+            self._going_on[cluster] = [run for _, run in found]
             self._tell_of_those_that_go_on()
 
     def _tell_of_those_that_go_on(self) -> None:

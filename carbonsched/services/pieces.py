@@ -34,6 +34,17 @@ class StopPolicy:
     least_run_s: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopWorth:
+    """Milligrams of what is left of a running job: if it just goes on, and what a stop saves.
+
+    The cost of the stop is taken off; less than 0 is a loss.
+    """
+
+    going_on_mg: float
+    saved_mg: int
+
+
 class Pieces:
     """Where each job stands that runs in pieces, or may."""
 
@@ -111,15 +122,18 @@ class Pieces:
             stop_cost_s=self._policy.cost_s,
         )
 
-    def going_on_mg(self, known: KnownJob, stopped: Plan, now: int) -> float | None:
-        """What the rest of a running job emits if it just goes on, of the plan had it been stopped.
+    def worth(self, known: KnownJob, stopped: Plan, now: int) -> StopWorth | None:
+        """What stopping a running job would save, of the plan of its rest had it been stopped.
 
-        That plan's baseline is the rest and the cost of the stop from now on.
+        That plan's baseline is the rest and the cost of the stop from now on. ``None`` where masses
+        are not known, or the rest would run in pieces, each of which saves by itself.
         """
         left = self.left(known.job, self._ledger.plans.prediction(known.job.key), now)
-        if left is None or stopped.baseline_mg is None:
+        baseline_mg, stopped_mg = stopped.baseline_mg, stopped.expected_mg
+        if left is None or baseline_mg is None or stopped_mg is None or stopped.in_pieces:
             return None
-        return stopped.baseline_mg * left.mean_s / (left.mean_s + self._policy.cost_s)
+        going_on_mg = baseline_mg * left.mean_s / (left.mean_s + self._policy.cost_s)
+        return StopWorth(going_on_mg=going_on_mg, saved_mg=round(going_on_mg - stopped_mg))
 
     def stop(self, known: KnownJob, now: int) -> Stop:
         """The stop of a running job that begins now."""

@@ -126,31 +126,19 @@ class PlanningRequests:
         rest = (self._pieces.stopped(one, now) for one in stopped.values())
         return self.of(managed, others, now, tuple(one for one in rest if one is not None))
 
-    def net_of_stop_mg(
-        self, managed: ManagedCluster, known: KnownJob, stopped: Plan, now: int
-    ) -> int | None:
-        """What stopping a running job saves by the plan of its rest, less what the stop costs.
-
-        ``None`` where masses do not tell: they are not what windows are compared by, or the rest
-        would run in pieces, each of which saves by itself.
-        """
-        ranked = self._grid.ranking(managed.zone, now) is not None
-        going_mg = self._pieces.going_on_mg(known, stopped, now)
-        if ranked or stopped.in_pieces or going_mg is None or stopped.expected_mg is None:
-            return None
-        return round(going_mg - stopped.expected_mg)
-
     def worth_stopping(
         self, managed: ManagedCluster, known: KnownJob, stopped: Plan, now: int
     ) -> bool:
-        """Whether the rest would really wait, and that saves enough: else the stop only costs."""
+        """Whether the rest would really wait, and that saves enough: else the stop only costs.
+
+        Where masses do not tell, or are not what windows are compared by, the plan's word counts.
+        """
         if not stopped.deferred or stopped.reason is not Reason.CLEANER:
             return False
-        net_mg = self.net_of_stop_mg(managed, known, stopped, now)
-        if net_mg is None:
+        worth = self._pieces.worth(known, stopped, now)
+        if worth is None or self._grid.ranking(managed.zone, now) is not None:
             return True
-        going_mg = self._pieces.going_on_mg(known, stopped, now) or 0
-        return net_mg >= max(1, self._parameters.needed_mg(going_mg))
+        return worth.saved_mg >= max(1, self._parameters.needed_mg(worth.going_on_mg))
 
     def keep(self, managed: ManagedCluster, prices: Prices | None) -> None:
         """What a plan of this cluster found, for the next request to begin with."""

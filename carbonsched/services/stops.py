@@ -156,10 +156,10 @@ class StopRuns:
     def _expected(self, known: KnownJob, plan: Plan, now: int) -> str:
         """What a stop is worth by the plan of what is left, for the log and for people later."""
         at = datetime.fromtimestamp(plan.start_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        going_mg = self._pieces.going_on_mg(known, plan, now)
-        if going_mg is None or plan.expected_mg is None or plan.in_pieces:
+        worth = self._pieces.worth(known, plan, now)
+        if worth is None:
             return f"from about {at} on"
-        saved = format_mass(round(going_mg - plan.expected_mg))
+        saved = format_mass(worth.saved_mg)
         return f"from about {at} on, which is expected to save {saved} after the cost of the stop"
 
     def _named(self, stop: Stop) -> str:
