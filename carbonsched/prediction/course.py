@@ -15,7 +15,7 @@ from carbonsched.prediction.doubts import correction, doubted
 from carbonsched.prediction.growth import grown, growth
 from carbonsched.prediction.levels import Cycle, Expected, State, filtered
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
-from carbonsched.prediction.series import Cost, Epoch, Series, series_of, warm_of
+from carbonsched.prediction.series import Cost, Epoch, Series, series_of
 from carbonsched.prediction.stops import lengths
 
 __all__ = ["METHOD", "VERSION", "Cost", "Epoch", "Foreseen", "foresee"]
@@ -65,10 +65,9 @@ def foresee(
     if not all(log[0].parts for log in [*past, epochs]) and past:
         epochs, *past = (_unparted(log) for log in [epochs, *past])  # as alike as they can be
     ends = lengths([log[-1].number for log in past], seen, total)
-    warm = warm_of(epochs)
     figures = [
         _whole(
-            series_of(epochs, warm, what),
+            series_of(epochs, what),
             ends,
             total,
             validate_every,
@@ -78,7 +77,11 @@ def foresee(
     ]
     stops = sum(1 for end, _ in ends if end < total)
     return Foreseen(
-        seconds=figures[0], joules=figures[1], warm_parts=warm, stops=stops, earlier=len(past)
+        seconds=figures[0],
+        joules=figures[1],
+        warm_parts=epochs[0].warm_parts,
+        stops=stops,
+        earlier=len(past),
     )
 
 
@@ -142,6 +145,7 @@ def _states(series: Series, every: int | None) -> tuple[list[State], list[State]
         expected = Expected(
             first=first,
             slow=_SLOW,
+            fresh=series.fresh,
             spread=series.spread,
             declared=every,
             heavy=_DECLARED_HEAVY if periodic else (0.25, 0.25),
@@ -150,6 +154,7 @@ def _states(series: Series, every: int | None) -> tuple[list[State], list[State]
     body = Expected(
         first=first,
         slow=_SLOW,
+        fresh=series.fresh,
         spread=series.spread,
         cyclic=0.1,
         declared=1 if periodic else None,
@@ -157,6 +162,7 @@ def _states(series: Series, every: int | None) -> tuple[list[State], list[State]
     tail = Expected(
         level=(0.0, 0.2 if periodic else 0.5),
         first=(0.0, 0.01),
+        fresh=series.fresh,
         heavy=_DECLARED_HEAVY if periodic else (0.25, 0.25),
         spread=_TAIL_SPREAD,
         cyclic=0.5,
@@ -231,7 +237,7 @@ def _errors(
         rest = sum(getattr(epoch.cost, what) for epoch in log if epoch.number > seen)
         if not head or rest <= 0:
             continue
-        series = series_of(head, warm_of(head), what)
+        series = series_of(head, what)
         body, tail = _states(series, every)
         mean, _ = moments(_ahead(body, tail, seen, log[-1].number))
         if mean > 0:

@@ -30,6 +30,7 @@ class _Epoch:
     millij: int
     relative_sd: float
     parts: tuple[EpochPart, ...]
+    restarts: int
 
     @property
     def length_ms(self) -> int:
@@ -64,7 +65,10 @@ def from_epochs(
     start_up_s = max(0.0, first.start_ms / _MS_PER_S - started_at)
     elapsed_s = start_up_s + (last.end_ms - first.start_ms) / _MS_PER_S
     found = course.foresee(
-        [_costs(epoch, scale) for epoch in done],
+        [
+            _costs(epoch, scale, resumed=before is not None and before.restarts < epoch.restarts)
+            for before, epoch in zip((None, *done), done, strict=False)
+        ],
         max(total, last.number),
         validate_every=validate_every,
     )
@@ -115,6 +119,7 @@ def _merge(number: int, records: list[EpochRecord]) -> _Epoch:
         millij=sum(record.energy_millij for record in records),
         relative_sd=max(_mean_deviation(record) for record in records),
         parts=_merged_parts([record.parts for record in records]),
+        restarts=max(record.restarts for record in records),
     )
 
 
@@ -142,7 +147,7 @@ def _mean_deviation(record: EpochRecord) -> float:
     return record.relative_sd / math.sqrt(math.sqrt(record.samples))
 
 
-def _costs(epoch: _Epoch, scale: float) -> course.Epoch:
+def _costs(epoch: _Epoch, scale: float, *, resumed: bool) -> course.Epoch:
     return course.Epoch(
         number=epoch.number,
         cost=course.Cost(epoch.length_ms / _MS_PER_S, epoch.millij / 1000 * scale),
@@ -151,6 +156,7 @@ def _costs(epoch: _Epoch, scale: float) -> course.Epoch:
             for part in epoch.parts
         ),
         relative_sd=min(epoch.relative_sd, 1.0),
+        resumed=resumed,
     )
 
 

@@ -2,12 +2,12 @@
 
 An epoch k is worth
 
-    y(k) = level(k) + heavy x [k in the cycle] + first x [k = 1] + s x noise
+    y(k) = level(k) + heavy x [k in the cycle] + first x [k is fresh] + s x noise
     level(k + 1) = level(k) + s x sqrt(q) x noise
 
 A hypothesis is a cycle (none, every M-th epoch counted from 0 or from 1, or one epoch alone), a
 spread s and a wandering q; each is filtered by Kalman's equations, and its weight is its prior
-times its likelihood. Values are shares of a usual epoch.
+times its likelihood. Values are shares of a usual epoch. Fresh are the epochs that a process begins with.
 """
 
 from __future__ import annotations
@@ -57,14 +57,16 @@ class Cycle:
 class Expected:
     """What is expected of a series before it is seen: means and standard deviations.
 
-    ``cyclic`` is the chance of any heavier epochs, ``once`` that of one alone among those; ``slow``
-    is that of a first epoch which was slow throughout.
+    ``first`` is what epochs that are ``fresh`` have on top. ``cyclic`` is the chance of any heavier
+    epochs, ``once`` that of one alone among those; ``slow`` is that of fresh epochs which were slow
+    throughout.
     """
 
     level: tuple[float, float] = (1.0, 1.0)
     heavy: tuple[float, float] = (0.25, 0.25)
     first: tuple[float, float] = (0.0, 0.02)
     slow: float = 0.0
+    fresh: frozenset[int] = frozenset()
     spread: float = 0.02
     cyclic: float = 0.35
     once: float = 0.3
@@ -109,7 +111,7 @@ def filtered(values: Sequence[float], numbers: Sequence[int], expected: Expected
     values, numbers = values[-WINDOW:], numbers[-WINDOW:]
     found: list[tuple[float, State]] = []
     firsts = [(expected.first, 1.0)]
-    if expected.slow and numbers[0] == 1 and len(numbers) > 1:
+    if expected.slow and len(numbers) > 1 and not expected.fresh.isdisjoint(numbers):
         firsts = [(expected.first, 1 - expected.slow)]
         firsts += [(first, expected.slow * share) for first, share in _SLOW_FIRST]
     for cycle, prior in _cycles(numbers, expected):
@@ -177,7 +179,7 @@ def _run(
         a += wander * noise * (number - previous)
         previous = number
         is_heavy = cycle is not None and cycle.has(number)
-        shift, extra = first if number == 1 else (0.0, 0.0)
+        shift, extra = first if number in expected.fresh else (0.0, 0.0)
         gap = value - shift - level - (heavy if is_heavy else 0.0)
         to_level, to_heavy = (a + c, c + b) if is_heavy else (a, c)
         total = (to_level + to_heavy if is_heavy else to_level) + noise + extra * extra

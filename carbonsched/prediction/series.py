@@ -24,54 +24,68 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """One epoch, with its parts of equal numbers of steps where they are known."""
+    """One epoch, with its parts of equal numbers of steps where they are known.
+
+    ``resumed`` is one that a run began with which goes on from a checkpoint.
+    """
 
     number: int
     cost: Cost
     parts: tuple[Cost, ...] = ()
     relative_sd: float = 0.0
+    resumed: bool = False
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a process began with it, so that its start may have been slow."""
+        return self.number == 1 or self.resumed
+
+    @property
+    def warm_parts(self) -> int:
+        """How many parts at its beginning are warm-up; 0 where none can be."""
+        if not self.fresh or len(self.parts) < FEWEST_PARTS:
+            return 0
+        return warm_parts(
+            [part.seconds for part in self.parts], [part.joules for part in self.parts]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One quantity of the epochs seen; ``unit`` is a usual epoch's, bodies and tails are in it."""
+    """One quantity of the epochs seen; ``unit`` is a usual epoch's, bodies and tails are in it.
+
+    ``fresh`` are the numbers of epochs that a process began with; ``once`` is what was paid once in
+    the first epoch.
+    """
 
     what: str
     unit: float
     spent: float
     whole: tuple[float, ...]
     numbers: tuple[int, ...]
+    fresh: frozenset[int]
     bodies: tuple[float, ...]
     tails: tuple[float, ...]
     once: float
     spread: float
 
 
-def warm_of(epochs: Sequence[Epoch]) -> int:
-    """How many parts of the first epoch are warm-up; 0 where it is not there or has no parts."""
-    first = epochs[0]
-    if first.number != 1 or len(first.parts) < FEWEST_PARTS:
-        return 0
-    return warm_parts([part.seconds for part in first.parts], [part.joules for part in first.parts])
-
-
-def series_of(epochs: Sequence[Epoch], warm: int, what: str) -> Series:
-    """One quantity, what was paid once taken off the first epoch."""
+def series_of(epochs: Sequence[Epoch], what: str) -> Series:
+    """One quantity, what was paid once taken off the epochs that a process began with."""
     values = [getattr(epoch.cost, what) for epoch in epochs]
-    bodies, tails, once, deviations = list(values), [0.0] * len(values), 0.0, []
+    bodies, tails, deviations = list(values), [0.0] * len(values), []
+    once = [0.0] * len(values)
     parted = all(len(epoch.parts) >= FEWEST_PARTS for epoch in epochs)
     for index, epoch in enumerate(epochs):
         deviations.append(epoch.relative_sd)
         if len(epoch.parts) < FEWEST_PARTS or not (parted or index == 0):
             continue
         parts = [getattr(part, what) for part in epoch.parts]
-        split = steady(parts, warm if epoch.number == 1 else 0)
+        split = steady(parts, epoch.warm_parts)
         deviations[-1] = split.relative_sd / len(parts) ** 0.25
-        bodies[index], tails[index] = split.body, split.tail
+        bodies[index], tails[index], once[index] = split.body, split.tail, split.once
         if not parted:
             bodies[index], tails[index] = split.body + split.tail, 0.0
-        if epoch.number == 1:
-            once = split.once
     unit = median(body + tail for body, tail in zip(bodies, tails, strict=True))
     if unit <= _LEAST_SHARE * fmean(values):  # most are next to nothing beside some
         unit = max(fmean(values), _LEAST_UNIT)
@@ -81,18 +95,21 @@ def series_of(epochs: Sequence[Epoch], warm: int, what: str) -> Series:
         spent=sum(values),
         whole=tuple(value / unit for value in _settled(values, once)),
         numbers=tuple(epoch.number for epoch in epochs),
+        fresh=frozenset(epoch.number for epoch in epochs if epoch.fresh),
         bodies=tuple(body / unit for body in bodies),
         tails=tuple(tail / unit for tail in tails) if parted else (),
-        once=once / unit if len(epochs[0].parts) >= FEWEST_PARTS else math.nan,
+        once=once[0] / unit if len(epochs[0].parts) >= FEWEST_PARTS else math.nan,
         spread=math.hypot(_LEAST_SPREAD, fmean(deviations)),
     )
 
 
-def _settled(values: Sequence[float], once: float) -> list[float]:
-    """The epochs, the first without what it paid once, if that makes it more like the others."""
-    first, others = values[0], values[1:]
-    if others and once:
-        usual = fmean(others)
-        if abs(first - once - usual) < abs(first - usual):
-            first -= once
-    return [first, *others]
+def _settled(values: Sequence[float], once: Sequence[float]) -> list[float]:
+    """The epochs without what they paid once, where that makes them more like the others."""
+    others = [value for value, paid in zip(values, once, strict=True) if not paid]
+    if not others:
+        return list(values)
+    usual = fmean(others)
+    return [
+        value - paid if abs(value - paid - usual) < abs(value - usual) else value
+        for value, paid in zip(values, once, strict=True)
+    ]

@@ -3,8 +3,8 @@
 The parts are of equal numbers of steps, so in a steady training they are alike. The level is the
 median of those from the middle on, without the last, which has validation. Parts at the beginning
 that lie above it by more than chance are warm-up: compiling, first reads, clocks that rise. They
-are taken to be at the level in later epochs. Where that is one part only, some of what it took may
-be the start of workers and come back in every epoch.
+are taken to be at the level in later epochs. A small excess of one part only may be the start of
+data workers, which comes back in every epoch, so of that a part is kept.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _LEAST = 0.05  # of a part: less is not called warm-up
 _CERTAIN = 3.0  # deviations from the level, as often by chance as once in hundreds
 _MAD = 1.4826  # a normal sample's standard deviation over its median absolute deviation
 _CHANCE = 3.0  # in deviations of a part
-_ONE_PART = 0.1  # of one part's excess may come back
-_MOST_OF_WORKERS = 0.1  # of an epoch: more is no start of workers
 _KEPT = 0.009  # of an epoch
+_KEPT_OF_WORKERS = 0.03  # of an epoch
+_MOST_OF_WORKERS = 0.1  # of an epoch: one part's excess beyond it is no start of workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,8 @@ def _paid_once(excess: float, warm: int, spread: float, epoch: float) -> float:
         return 0.0
     chance = min(1.0, (_CHANCE * spread * warm / excess) ** 2)
     sure = (1 - chance) * excess
-    kept = _KEPT * epoch
-    if warm == 1:
-        kept += _ONE_PART * min(abs(sure), _MOST_OF_WORKERS * epoch)
+    workers = warm == 1 and abs(sure) < _MOST_OF_WORKERS * epoch
+    kept = (_KEPT_OF_WORKERS if workers else _KEPT) * epoch
     return sure - math.copysign(min(abs(sure) / 2, kept), sure)
 
 

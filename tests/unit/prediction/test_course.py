@@ -105,6 +105,25 @@ def test_warm_up_is_paid_once():
     assert found.seconds.mean == pytest.approx(26 + 19 * 20, rel=0.015)
 
 
+@pytest.mark.parametrize("parted", [True, False])
+def test_a_run_that_goes_on_pays_its_warm_up_once_too(parted):
+    slow, usual = ([3.0, *[1.0] * 9], [1.0] * 10) if parted else ([12.0], [10.0])
+    log = [timed(number, slow if number in (1, 4) else usual) for number in range(1, 6)]
+    again = [replace(epoch, resumed=epoch.number == 4) for epoch in log]
+    known, unknown = (foresee(one, 30).seconds for one in (again, log))
+    truth = 30 * 10 + 2 * (sum(slow) - 10)
+    assert known.mean == pytest.approx(truth, rel=0.02)
+    assert abs(known.mean - truth) < abs(unknown.mean - truth) / 1.5
+    assert known.p95 - known.p05 < unknown.p95 - unknown.p05
+
+
+def test_one_part_above_the_others_is_less_sure_to_be_paid_once_where_it_may_be_workers():
+    small, large = (timed(1, [1 + excess, *[1.0] * 19]) for excess in (0.8, 8.0))
+    kept_s = [foresee([one], 2).seconds.mean - one.cost.seconds - 20 for one in (small, large)]
+    assert kept_s[0] == pytest.approx(0.4), "half of it may come back"
+    assert kept_s[1] == pytest.approx(0.009 * 20)
+
+
 def test_what_follows_the_last_step_comes_back_in_every_epoch():
     found = foresee([timed(1, 19 * [1.0] + [6.0])], 20)
     assert found.warm_parts == 0
