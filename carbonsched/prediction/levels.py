@@ -7,7 +7,8 @@ An epoch k is worth
 
 A hypothesis is a cycle (none, every M-th epoch counted from 0 or from 1, or one epoch alone), a
 spread s and a wandering q; each is filtered by Kalman's equations, and its weight is its prior
-times its likelihood. Values are shares of a usual epoch. Fresh are the epochs that a process begins with.
+times its likelihood. Values are shares of a usual epoch. Fresh are epochs that a process begins
+with.
 """
 
 from __future__ import annotations

@@ -1,105 +1,91 @@
-"""Runs the trainings one after the other and records their epochs, beside Carbontracker.
+"""Runs the trainings as jobs of a real cluster, one after the other, and keeps their epochs.
 
 python tests/bench/prediction/record.py RUN [NAME...]
 
-RUN, a letter, tells the runs of a training apart.
+RUN, a letter, tells the runs of a training apart. Needs root, Slurm, and a Python that every user
+can run with carbonsched, torch and carbontracker installed.
 
-Needs torch and carbontracker. Energy is that of the agent's power model (``ModelMeter``) for one
-CPU of 10 W idle and 40 W busy, fed with the CPU time of the training's processes: read where each
-epoch and step ends, and summed over stretches of at least a tenth of a second. Written are
-``logs/NAME-RUN.csv``, ``logs/NAME-RUN-parts.csv`` and a line of ``logs/carbontracker.csv``.
+Each training is a job of one CPU. It marks its epochs to the node's agent, which meters them by
+its power model, 80 W idle and 300 W with all of 8 CPUs busy; Carbontracker is told in the same
+run. Written are, from the ledger, ``logs/NAME-RUN.csv`` and ``logs/NAME-RUN-parts.csv``, and a line
+of ``logs/carbontracker.csv``.
 """
 
 from __future__ import annotations
 
 import csv
-import os
+import json
 import re
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-
-import torch
-from carbontracker.tracker import CarbonTracker
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+HERE = Path(__file__).parent
+sys.path[:0] = [
+    str(ROOT), str(ROOT / "deploy"), str(ROOT / "tests" / "integration"), str(HERE)
+]  # fmt: skip
 
-from trainings import TRAININGS  # noqa: E402  # found through the line above
+from held_out import HELD_OUT  # noqa: E402  # found through the line above
+from lab import Lab  # noqa: E402
+from trainings import TRAININGS  # noqa: E402
+from trial import ADA, Grid, Trial  # noqa: E402
 
-from carbonsched.model.epoch import MOST_PARTS  # noqa: E402
-from carbonsched.node.meters.model import ModelMeter  # noqa: E402
-from carbonsched.site import NodeClass  # noqa: E402
-
-LOGS = Path(__file__).parent / "logs"
-_LEAST_NS = 100_000_000
+LOGS = HERE / "logs"
+_PROGRAMS = Path(sys.executable).parent
+_LONGEST_S = 900
 _WORD = r"Energy:\s+([0-9.]+) kWh"
 
 
-class Meter:
-    """Time and energy since the start of the run, as the agent would have them."""
-
-    def __init__(self) -> None:
-        self._model = ModelMeter(
-            NodeClass(nodes="n1", cpus=1, idle_w=10.0, max_w=40.0, uncertainty=0.2)
-        )
-        self._at, self._busy, self._uj = time.perf_counter_ns(), cpu_ns(), 0
-
-    def read(self, *, close: bool = False) -> tuple[float, float]:
-        """Seconds and joules; the stretch since the last closed one counts with its mean load."""
-        at, busy = time.perf_counter_ns(), cpu_ns()
-        (energy,) = self._model.between({}, {}, at - self._at, busy - self._busy)
-        uj = self._uj + energy.energy_uj
-        if close or at - self._at > _LEAST_NS:
-            self._at, self._busy, self._uj = at, busy, uj
-        return at / 1e9, uj / 1e6
+def main() -> int:
+    """Record what was asked for."""
+    run, *names = sys.argv[1:]
+    with cluster() as trial:
+        for name in names or [*TRAININGS, *HELD_OUT]:
+            record(trial, name, run)
+    return 0
 
 
-def cpu_ns() -> int:
-    """CPU time of this process and of its children."""
-    total = time.process_time_ns()
-    for name in Path("/proc/self/task").iterdir():
-        for child in (name / "children").read_text().split():
-            try:
-                for task in Path(f"/proc/{child}/task").iterdir():
-                    total += int((task / "schedstat").read_text().split()[0])
-            except OSError:
-                continue
-    return total
+@contextmanager
+def cluster() -> Iterator[Trial]:
+    """One node under Slurm with our daemon and agent, which hardly run beside the training."""
+    folder = Path(tempfile.mkdtemp(prefix="carbonsched-record-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    try:
+        config = Trial.config(folder / "lab", _PROGRAMS)
+        with Lab.started(replace(config, nodes=1)) as lab:
+            yield Trial(lab, _PROGRAMS, Grid(folder / "grid"), tick_s=10.0, sample_s=0.2)
+    finally:
+        shutil.rmtree(folder)
 
 
-def record(name: str, run: str) -> None:
+def record(trial: Trial, name: str, run: str) -> None:
     """One training."""
-    torch.manual_seed(ord(run))
-    torch.set_num_threads(1)
-    training = TRAININGS[name]()
-    folder = tempfile.mkdtemp()
-    other = CarbonTracker(
-        epochs=training.epochs, monitor_epochs=-1, components="cpu", log_dir=folder, verbose=0
-    )
-    meter = Meter()
-    epochs: list[list[tuple[float, float]]] = []
-    for epoch in range(training.epochs):
-        other.epoch_start()
-        marks = [meter.read(close=True)]
-        for number in range(training.batches * training.passes):
-            training.step(epoch, number % training.batches)
-            marks.append(meter.read())
-        stopping = training.after(epoch)
-        marks[-1] = meter.read(close=True)
-        other.epoch_end()
-        epochs.append(marks)
-        if stopping:
-            break
-    other.stop()
-    name = f"{name}-{run}"
-    write(name, epochs)
-    foretold, used = figures(Path(folder))
+    training = (TRAININGS | HELD_OUT)[name]()
+    folder = Path(tempfile.mkdtemp(dir=trial.lab.home(ADA)))
+    folder.chmod(0o777)
+    script = f"#!/bin/bash\nexec {sys.executable} {HERE / 'train.py'} {name} {ord(run)} {folder}\n"
+    (folder / "job").write_text(script)
+    words = ("--carbon-now", "--time=20", f"--job-name={name}", f"--output={folder}/out")
+    job, _ = trial.csbatch(ADA, *words, folder / "job")
+    state = trial.wait_state(job, "COMPLETED", "FAILED", "CANCELLED", timeout_s=_LONGEST_S)
+    if state != "COMPLETED":
+        raise SystemExit(f"{name} ended as {state}: {(folder / 'out').read_text()[-2000:]}")
+    time.sleep(3)  # the last marks are delivered
+    epochs = trial.select("SELECT * FROM epochs WHERE job_id = :id ORDER BY epoch", id=job)
+    write(f"{name}-{run}", epochs)
+    foretold, used = figures(folder)
     with (LOGS / "carbontracker.csv").open("a", encoding="utf-8") as file:
-        file.write(f"{name},{training.epochs},{len(epochs)},{foretold},{used}\n")
-    total = epochs[-1][-1][0] - epochs[0][0][0]
-    print(name, len(epochs), round(total, 1), foretold, used, flush=True)  # noqa: T201
+        file.write(f"{name}-{run},{training.epochs},{len(epochs)},{foretold},{used}\n")
+    total_s = sum(epoch["duration_ms"] for epoch in epochs) / 1000
+    sys.stdout.write(f"{name}-{run}: {len(epochs)} epochs, {total_s:.1f} s, {foretold}, {used}\n")
+    sys.stdout.flush()
 
 
 def figures(folder: Path) -> tuple[str, str]:
@@ -110,7 +96,7 @@ def figures(folder: Path) -> tuple[str, str]:
     return foretold[1] if foretold else "", used[1] if used else ""
 
 
-def write(name: str, epochs: list[list[tuple[float, float]]]) -> None:
+def write(name: str, epochs: list[dict[str, Any]]) -> None:
     """The log by epochs and the log by parts."""
     with (
         (LOGS / f"{name}.csv").open("w", newline="", encoding="utf-8") as whole,
@@ -120,22 +106,19 @@ def write(name: str, epochs: list[list[tuple[float, float]]]) -> None:
         by_part = csv.writer(parted, lineterminator="\n")
         by_epoch.writerow(("epoch", "duration_s", "energy_j"))
         by_part.writerow(("epoch", "part", "parts", "steps", "duration_s", "energy_j"))
-        for epoch, marks in enumerate(epochs, 1):
-            steps = len(marks) - 1
-            parts = max(n for n in range(1, MOST_PARTS + 1) if steps % n == 0)
-            ends = [marks[steps * part // parts] for part in range(parts + 1)]
-            by_epoch.writerow((epoch, *difference(ends[0], ends[-1])))
-            for part in range(parts):
-                spent = difference(ends[part], ends[part + 1])
-                by_part.writerow((epoch, part + 1, parts, steps // parts, *spent))
+        for one in epochs:
+            number = one["epoch"]
+            by_epoch.writerow((number, milli(one["duration_ms"]), milli(one["energy_millij"])))
+            parts = json.loads(one["parts"]) or [[one["duration_ms"], one["energy_millij"]]]
+            steps = one["steps"] // len(parts)
+            for part, (ms, millij) in enumerate(parts, 1):
+                by_part.writerow((number, part, len(parts), steps, milli(ms), milli(millij)))
 
 
-def difference(before: tuple[float, float], after: tuple[float, float]) -> tuple[str, str]:
-    """Seconds and joules between two readings."""
-    return f"{after[0] - before[0]:.4f}", f"{max(0.0, after[1] - before[1]):.3f}"
+def milli(thousandths: int) -> str:
+    """Whole thousandths as a decimal, exactly."""
+    return f"{thousandths // 1000}.{thousandths % 1000:03}"
 
 
 if __name__ == "__main__":
-    os.environ["OMP_NUM_THREADS"] = "1"
-    for chosen in sys.argv[2:] or TRAININGS:
-        record(chosen, sys.argv[1])
+    raise SystemExit(main())
