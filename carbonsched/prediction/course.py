@@ -1,7 +1,7 @@
 """A training's whole time and energy from its first epochs: the model of docs/explanation.
 
 ``foresee`` is the one door. Time and energy are foretold apart, for power differs between warm-up,
-training and validation.
+training and validation; which epochs are unlike the others both tell together.
 """
 
 from __future__ import annotations
@@ -9,17 +9,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import fmean, median
 
 from carbonsched.prediction.doubts import correction, doubted
 from carbonsched.prediction.growth import grown, growth
-from carbonsched.prediction.levels import Cycle, Expected, State, filtered
+from carbonsched.prediction.levels import (
+    Cycle,
+    Expected,
+    Hypothesis,
+    State,
+    filtered,
+    slow_hint,
+    weighed,
+)
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
 from carbonsched.prediction.series import Cost, Epoch, Series, series_of
 from carbonsched.prediction.stops import lengths
 
 __all__ = ["METHOD", "VERSION", "Cost", "Epoch", "Foreseen", "foresee"]
 
+QUANTITIES = ("seconds", "joules")
 METHOD = "epochs"
 VERSION = "2"
 
@@ -34,6 +43,7 @@ _DECLARED_WEIGHT = 0.5  # of an epoch seen
 _TAIL_SPREAD = 0.005
 _DOUBT = 2.0  # deviations within which a difference from the plain mean is taken for chance
 _ALIKE = 1e-9
+_POWER_SPREAD = 0.02
 _LONG = 1000  # epochs, over which cycles are as frequent as they are
 
 
@@ -65,20 +75,15 @@ def foresee(
     if not all(log[0].parts for log in [*past, epochs]) and past:
         epochs, *past = (_unparted(log) for log in [epochs, *past])  # as alike as they can be
     ends = lengths([log[-1].number for log in past], seen, total)
-    figures = [
-        _whole(
-            series_of(epochs, what),
-            ends,
-            total,
-            validate_every,
-            _errors(past, seen, validate_every, what),
-        )
-        for what in ("seconds", "joules")
-    ]
+    errors = _errors(past, seen, validate_every)
+    seconds, joules = (
+        _whole(learnt, ends, total, validate_every, off)
+        for learnt, off in zip(_learnt(epochs, validate_every), errors, strict=True)
+    )
     stops = sum(1 for end, _ in ends if end < total)
     return Foreseen(
-        seconds=figures[0],
-        joules=figures[1],
+        seconds=seconds,
+        joules=joules,
         warm_parts=epochs[0].warm_parts,
         stops=stops,
         earlier=len(past),
@@ -90,17 +95,17 @@ def _unparted(epochs: Sequence[Epoch]) -> list[Epoch]:
 
 
 def _whole(
-    series: Series,
+    learnt: _Learnt,
     ends: Sequence[tuple[int, float]],
     total: int,
     validate_every: int | None,
     errors: Sequence[float],
 ) -> Estimate:
     """The sum over all epochs, over the lengths that the training may have."""
-    body, tail = _states(series, validate_every)
+    series, body, tail = learnt.series, learnt.body, learnt.tail
     seen = series.numbers[-1]
     plain = _plainly(series, validate_every, tail or body)
-    trust = 1.0 if errors or seen == 1 else _trust(body, tail, series, plain)
+    trust = 1.0 if errors or seen == 1 else _trust(learnt, plain)
     blind = seen == 1 and math.isnan(series.once)
     scale, deviation = correction(errors)
     growing = None if errors else growth(series.bodies)
@@ -130,49 +135,99 @@ def _whole(
     return estimate(centre, mixture, 0.0).times(series.unit).plus(series.spent)
 
 
-def _states(series: Series, every: int | None) -> tuple[list[State], list[State]]:
-    """The hypotheses on the bodies, and those on the tails where parts tell them apart."""
-    periodic = every is not None and every > 1
-    once = series.once
-    first = (
-        _USUAL_FIRST
-        if math.isnan(once)
-        else (0.0, math.hypot(_LEAST_FIRST_SD, _UNSURE_FIRST * once))
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """One quantity's series, the hypotheses on its bodies, and those on its tails if it has any.
+
+    ``slow_hint`` is what the epochs' power tells of slow ones.
+    """
+
+    series: Series
+    body: list[State]
+    tail: list[State]
+    slow_hint: float
+
+    @property
+    def told(self) -> float:
+        """How sure power makes what is thought of the bodies, from 0 to 1."""
+        slow = sum(one.weight for one in self.body if one.slow)
+        return slow * (1 - math.exp(-self.slow_hint))
+
+
+def _learnt(epochs: Sequence[Epoch], every: int | None) -> tuple[_Learnt, _Learnt]:
+    """Of time and of energy; which hypotheses are likely, both tell together."""
+    pair = [series_of(epochs, what) for what in QUANTITIES]
+    hint = slow_hint(_on_power(*pair))
+    time, energy = (
+        _Learnt(one, weighed(_on_bodies(one, every), hint), weighed(_on_tails(one, every)), hint)
+        for one in pair
     )
-    if len(series.numbers) == 1 and not math.isnan(once):
-        first = (0.0, 0.01)
-    if not series.tails:
-        expected = Expected(
-            first=first,
-            slow=_SLOW,
-            fresh=series.fresh,
-            spread=series.spread,
-            declared=every,
-            heavy=_DECLARED_HEAVY if periodic else (0.25, 0.25),
-        )
-        return filtered(series.bodies, series.numbers, expected), []
-    body = Expected(
-        first=first,
+    return time, energy
+
+
+def _on_power(time: Series, energy: Series) -> list[Hypothesis]:
+    """Of the mean power of the epochs, which is often another in a slow one."""
+    watts = [
+        joules / s if s > 0 else 0.0 for s, joules in zip(time.bodies, energy.bodies, strict=True)
+    ]
+    usual = median(watts)
+    if usual <= _ALIKE or len(watts) == 1:
+        return []
+    expected = Expected(
+        slow=_SLOW,
+        slow_first=(((0.0, 0.4), 1.0),),
+        fresh=time.fresh,
+        spread=_POWER_SPREAD,
+        declared=1,
+    )
+    return filtered([one / usual for one in watts], time.numbers, expected)
+
+
+def _on_bodies(series: Series, every: int | None) -> list[Hypothesis]:
+    """Of whole epochs where parts do not tell their tails apart."""
+    heavy = _heavy(every)
+    expected = Expected(
+        first=_first(series),
         slow=_SLOW,
         fresh=series.fresh,
         spread=series.spread,
-        cyclic=0.1,
-        declared=1 if periodic else None,
+        declared=every,
+        heavy=heavy,
     )
-    tail = Expected(
-        level=(0.0, 0.2 if periodic else 0.5),
+    if series.tails:
+        usual = Expected()
+        declared = 1 if every is not None and every > 1 else None
+        expected = replace(expected, heavy=usual.heavy, cyclic=0.1, declared=declared)
+    return filtered(series.bodies, series.numbers, expected)
+
+
+def _on_tails(series: Series, every: int | None) -> list[Hypothesis]:
+    if not series.tails:
+        return []
+    expected = Expected(
+        level=(0.0, 0.2 if every is not None and every > 1 else 0.5),
         first=(0.0, 0.01),
         fresh=series.fresh,
-        heavy=_DECLARED_HEAVY if periodic else (0.25, 0.25),
+        heavy=_heavy(every),
         spread=_TAIL_SPREAD,
         cyclic=0.5,
         once=0.1,
         declared=every,
     )
-    return (
-        filtered(series.bodies, series.numbers, body),
-        filtered(series.tails, series.numbers, tail),
-    )
+    return filtered(series.tails, series.numbers, expected)
+
+
+def _first(series: Series) -> tuple[float, float]:
+    """What a first epoch still has on top, once what its parts show is taken off."""
+    if math.isnan(series.once):
+        return _USUAL_FIRST
+    if len(series.numbers) == 1:
+        return 0.0, 0.01
+    return 0.0, math.hypot(_LEAST_FIRST_SD, _UNSURE_FIRST * series.once)
+
+
+def _heavy(every: int | None) -> tuple[float, float]:
+    return _DECLARED_HEAVY if every is not None and every > 1 else (0.25, 0.25)
 
 
 def _ahead(body: Sequence[State], tail: Sequence[State], seen: int, end: int) -> list[Normal]:
@@ -207,41 +262,40 @@ def _plainly(series: Series, every: int | None, states: Sequence[State]) -> Call
     return lambda end: (end - seen) * usual + cycle.among(seen, end) * extra
 
 
-def _trust(
-    body: Sequence[State],
-    tail: Sequence[State],
-    series: Series,
-    plain: Callable[[int], float],
-) -> float:
+def _trust(learnt: _Learnt, plain: Callable[[int], float]) -> float:
     """How much of what is found beside the plain mean of the epochs seen is not chance.
 
-    From 0 to 1, as an estimator of James and Stein's kind has it.
+    From 0 to 1, as an estimator of James and Stein's kind has it, and as far as power tells too.
     """
-    seen = series.numbers[-1]
-    mean, _ = moments(_ahead(body, tail, seen, seen + _LONG))
+    seen = learnt.series.numbers[-1]
+    mean, _ = moments(_ahead(learnt.body, learnt.tail, seen, seen + _LONG))
     usual = plain(seen + _LONG)
     apart = mean / usual - 1 if usual > _ALIKE else 0.0
     if abs(apart) < _ALIKE:
         return 0.0
-    noise = sum(one.weight * one.spread**2 * (1 + one.wander) for one in body)
-    return max(0.0, 1 - _DOUBT**2 * noise / len(series.numbers) / apart**2)
+    noise = sum(one.weight * one.spread**2 * (1 + one.wander) for one in learnt.body)
+    by_chance = min(1.0, _DOUBT**2 * noise / len(learnt.series.numbers) / apart**2)
+    return 1 - by_chance * (1 - learnt.told)
 
 
 def _errors(
-    past: Sequence[Sequence[Epoch]], seen: int, every: int | None, what: str
-) -> list[float]:
-    """The logarithm of what followed the same epochs of earlier logs over what was foretold."""
-    found = []
+    past: Sequence[Sequence[Epoch]], seen: int, every: int | None
+) -> tuple[list[float], list[float]]:
+    """The logarithm of what followed the same epochs of earlier logs over what was foretold.
+
+    Of time and of energy.
+    """
+    found: tuple[list[float], list[float]] = ([], [])
     for log in past:
         head = [epoch for epoch in log if epoch.number <= seen]
-        rest = sum(getattr(epoch.cost, what) for epoch in log if epoch.number > seen)
-        if not head or rest <= 0:
+        if not head:
             continue
-        series = series_of(head, what)
-        body, tail = _states(series, every)
-        mean, _ = moments(_ahead(body, tail, seen, log[-1].number))
-        if mean > 0:
-            found.append(math.log(rest / (mean * series.unit)))
+        for learnt, errors in zip(_learnt(head, every), found, strict=True):
+            what = learnt.series.what
+            rest = sum(getattr(epoch.cost, what) for epoch in log if epoch.number > seen)
+            mean, _ = moments(_ahead(learnt.body, learnt.tail, seen, log[-1].number))
+            if rest > 0 and mean > 0:
+                errors.append(math.log(rest / (mean * learnt.series.unit)))
     return found
 
 

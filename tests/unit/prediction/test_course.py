@@ -124,6 +124,31 @@ def test_one_part_above_the_others_is_less_sure_to_be_paid_once_where_it_may_be_
     assert kept_s[1] == pytest.approx(0.009 * 20)
 
 
+def test_power_tells_of_a_slow_first_epoch_where_its_energy_hardly_does():
+    lengths, watts = [120.0, 60.0, *[60.0] * 28], [60.0, 100.0, *[100.0] * 28]
+    log = [
+        Epoch(number=number, cost=Cost(seconds, seconds * power))
+        for number, (seconds, power) in enumerate(zip(lengths, watts, strict=True), 1)
+    ]
+    truth = sum(epoch.cost.joules for epoch in log)
+    found = foresee(log[:2], 30)
+    assert 30 * (7200 + 6000) / 2 / truth > 1.09, "the mean of both"
+    assert found.joules.mean == pytest.approx(truth, rel=0.01)
+    assert found.seconds.mean == pytest.approx(sum(lengths), rel=0.01)
+
+
+@given(st.lists(st.floats(0.5, 2), min_size=2, max_size=8), st.floats(1, 500))
+@COMMON
+def test_power_that_is_always_the_same_tells_nothing_of_slow_epochs(lengths, watts):
+    log = [
+        Epoch(number=number, cost=Cost(length, length * watts))
+        for number, length in enumerate(lengths, 1)
+    ]
+    alone = [replace(epoch, cost=Cost(epoch.cost.seconds, 0.0)) for epoch in log]
+    together, apart = foresee(log, 20).seconds, foresee(alone, 20).seconds
+    assert together.mean == pytest.approx(apart.mean, rel=1e-6)
+
+
 def test_what_follows_the_last_step_comes_back_in_every_epoch():
     found = foresee([timed(1, 19 * [1.0] + [6.0])], 20)
     assert found.warm_parts == 0
