@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -30,11 +29,11 @@ from carbonsched.reports.jobs import (
     id_base,
     in_state,
     named,
+    read_id,
 )
 from carbonsched.reports.moments import parse_time, stamp
 from carbonsched.reports.terminal import Screen
 
-_JOB = re.compile(r"[0-9]{1,12}(?:_[0-9]{1,10}|\+[0-9]{1,4})?")
 _EXAMPLES = """  csacct                         your jobs since midnight
   csacct -S 2026-11-01 -P        this month's, for a spreadsheet: joules and milligrams
   csacct -j 1204 --evidence      every reading behind job 1204's charge"""
@@ -137,11 +136,7 @@ def _require_found(ids: list[str], jobs: list[JobRow]) -> None:
 
 
 def _job_ids(text: str | None) -> list[str]:
-    ids = [one.strip() for one in text.split(",")] if text is not None else []
-    for one in ids:
-        if not _JOB.fullmatch(one):
-            raise RequestError(f"{one!r} is not a job id; write 1204, 1204_3 or 1204+1")
-    return ids
+    return [read_id(one.strip()) for one in text.split(",")] if text is not None else []
 
 
 def _since(options: argparse.Namespace, now: int) -> int:

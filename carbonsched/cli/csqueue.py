@@ -18,7 +18,7 @@ from carbonsched.cli.common import (
 from carbonsched.errors import RequestError
 from carbonsched.reports.documents import QueueDocument, QueueJob, read_queue
 from carbonsched.reports.fields import as_pipes, as_table, choose, field_help
-from carbonsched.reports.jobs import id_base
+from carbonsched.reports.jobs import names
 from carbonsched.reports.queue import DEFAULT, FIELDS, PREDICTED
 from carbonsched.reports.queue_words import explained
 from carbonsched.reports.terminal import Screen
@@ -94,15 +94,11 @@ def _selected(jobs: list[QueueJob], ids: str | None, clusters: str | None) -> li
     if ids is None:
         return jobs
     wanted = {one.strip() for one in ids.split(",")}
-    chosen = [job for job in jobs if wanted & _names(job)]
-    named: set[str] = set().union(*(_names(job) for job in chosen))
-    if absent := sorted(wanted - named):
+    called = [names(job["shown_id"], job["job_id"]) for job in jobs]
+    chosen = [job for job, known in zip(jobs, called, strict=True) if wanted & known]
+    if absent := sorted(wanted.difference(*called)):
         raise RequestError(f"job {absent[0]} is not in the queue; 'csacct -j' shows ended jobs")
     return chosen
-
-
-def _names(job: QueueJob) -> set[str]:
-    return {job["shown_id"], id_base(job["shown_id"]), str(job["job_id"])}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ _COMMANDS = {
     "tick": "run one of the daemon's ticks once, now",
     "agent": "run a node's agent: meter, attribute, deliver",
     "track": "run a training unchanged and mark the epochs that its output tells",
+    "epochs": "what each epoch of a job took, as a log",
     "quota": "show budgets, grant more",
     "intensity": "the grid: now and ahead, history, fetch, import, export, evaluate",
     "audit": "does a period add up: measured = jobs + idle + system + unclaimed",

@@ -6,35 +6,17 @@ The formulas and why they are so: docs/explanation/prediction.md.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
-from carbonsched.model.epoch import EpochPart, EpochRecord
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.prediction import course
+from carbonsched.prediction.whole_epochs import WholeEpoch, whole_epochs
 
 METHOD = f"{course.METHOD}/{course.VERSION}"
 _MS_PER_S = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Epoch:
-    """One epoch over all of the job's nodes."""
-
-    number: int
-    start_ms: int
-    end_ms: int
-    millij: int
-    relative_sd: float
-    parts: tuple[EpochPart, ...]
-    restarts: int
-
-    @property
-    def length_ms(self) -> int:
-        return self.end_ms - self.start_ms
 
 
 def from_epochs(
@@ -53,7 +35,7 @@ def from_epochs(
     node that reports, or where nothing says how many epochs there will be.
     """
     marks = list(records)
-    done = _complete(marks)
+    done = whole_epochs(marks)
     total = epochs_total or max((mark.epochs or 0 for mark in marks), default=0)
     if not done or total < 1:
         return None
@@ -96,58 +78,7 @@ def from_epochs(
     )
 
 
-def _complete(marks: Iterable[EpochRecord]) -> list[_Epoch]:
-    """The epochs that every reporting node has finished, in order; repeated records count once."""
-    by_epoch: dict[int, dict[str, EpochRecord]] = defaultdict(dict)
-    nodes = set()
-    for mark in marks:
-        by_epoch[mark.epoch].setdefault(mark.node, mark)
-        nodes.add(mark.node)
-    return [
-        _merge(number, list(on_nodes.values()))
-        for number, on_nodes in sorted(by_epoch.items())
-        if len(on_nodes) == len(nodes)
-    ]
-
-
-def _merge(number: int, records: list[EpochRecord]) -> _Epoch:
-    """Nodes run side by side: energies add up, time is from the first start to the last end."""
-    return _Epoch(
-        number=number,
-        start_ms=min(record.started_ms for record in records),
-        end_ms=max(record.started_ms + record.duration_ms for record in records),
-        millij=sum(record.energy_millij for record in records),
-        relative_sd=max(_mean_deviation(record) for record in records),
-        parts=_merged_parts([record.parts for record in records]),
-        restarts=max(record.restarts for record in records),
-    )
-
-
-def _merged_parts(parts: list[tuple[EpochPart, ...]]) -> tuple[EpochPart, ...]:
-    """Parts over all nodes: energies added up, the longest time; none unless all have as many."""
-    if len({len(one) for one in parts}) > 1:
-        return ()
-    return tuple(
-        EpochPart(
-            duration_ms=max(part.duration_ms for part in side_by_side),
-            energy_millij=sum(part.energy_millij for part in side_by_side),
-        )
-        for side_by_side in zip(*parts, strict=True)
-    )
-
-
-def _mean_deviation(record: EpochRecord) -> float:
-    """The relative error of the epoch's mean, from the variation of its parts.
-
-    Parts of an epoch follow one another and are alike, so n of them tell less than n independent
-    ones would: the square root of n stands for their effective number.
-    """
-    if record.relative_sd is None or record.samples < 1:
-        return 0.0
-    return record.relative_sd / math.sqrt(math.sqrt(record.samples))
-
-
-def _costs(epoch: _Epoch, scale: float, *, resumed: bool) -> course.Epoch:
+def _costs(epoch: WholeEpoch, scale: float, *, resumed: bool) -> course.Epoch:
     return course.Epoch(
         number=epoch.number,
         cost=course.Cost(epoch.length_ms / _MS_PER_S, epoch.millij / 1000 * scale),
@@ -160,7 +91,7 @@ def _costs(epoch: _Epoch, scale: float, *, resumed: bool) -> course.Epoch:
     )
 
 
-def _mean_pause_ms(done: list[_Epoch]) -> float:
+def _mean_pause_ms(done: list[WholeEpoch]) -> float:
     """Mean time between the end of an epoch and the start of the next, from neighbours only."""
     pauses = [
         max(0, after.start_ms - before.end_ms)

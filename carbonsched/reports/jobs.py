@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+from carbonsched.errors import RequestError
 from carbonsched.reports import states
 from carbonsched.reports.documents import JobRow
 from carbonsched.reports.fields import Field, Raw
@@ -13,6 +15,7 @@ from carbonsched.units import format_duration, format_energy, format_mass
 DEFAULT = "JobID,JobName,State,Elapsed,Energy,CO2,g/kWh,Quality,Saved"
 PROVISIONAL = "~"
 PROVISIONAL_NOTE = "~ provisional: readings or the grid's final figures are still to come"
+_ID = re.compile(r"[0-9]{1,12}(?:_[0-9]{1,10}|\+[0-9]{1,4})?")
 QUALITY_TINT = {"missing": "red", "partial": "yellow", "modelled": "yellow"}
 
 
@@ -149,10 +152,25 @@ def in_state(job: JobRow, wanted: set[str]) -> bool:
 
 def named(job: JobRow, wanted: str) -> bool:
     """Whether ``12`` (with its array tasks and heterogeneous parts) or ``12_3`` names the job."""
-    whole = id_base(job["shown_id"])
-    return wanted in {job["shown_id"], whole, str(job["job_id"])}
+    return wanted in names(job["shown_id"], job["job_id"])
+
+
+def names(shown_id: str, job_id: int) -> set[str]:
+    """What a job may be called: ``12_3``, ``12``, and what Slurm calls it inside."""
+    return {shown_id, id_base(shown_id), str(job_id)}
 
 
 def id_base(shown_id: str) -> str:
     """The id without task or component: ``12`` of ``12_3`` and of ``12+1``."""
     return shown_id.split("_", 1)[0].split("+", 1)[0]
+
+
+def read_id(text: str) -> str:
+    """A job's id as people write it.
+
+    Raises:
+        RequestError: it is none.
+    """
+    if not _ID.fullmatch(text):
+        raise RequestError(f"{text!r} is not a job id; write 1204, 1204_3 or 1204+1")
+    return text

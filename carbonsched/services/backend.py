@@ -110,6 +110,11 @@ class ServiceBackend:
             user, query.job_id, query.since_at, query.until_at, evidence=query.evidence
         )
 
+    def epochs(self, caller: Caller, query: JobQuery) -> Document:
+        """The epochs that a job marked."""
+        user = self._access.user(caller, query.user, everybody=query.everybody)
+        return self._views.epochs(user, query.job_id or 0)
+
     def report(self, caller: Caller, query: ReportQuery) -> Document:
         """A monthly statement."""
         return self._statements.build(self._scope(caller, query), query.month)

@@ -13,6 +13,7 @@ from carbonsched.model.plan import Plan
 from carbonsched.model.prediction import Prediction
 from carbonsched.ports import Clock
 from carbonsched.services.budgets import JobBudgets
+from carbonsched.services.epoch_logs import EpochLogs
 from carbonsched.services.evidence import Evidence
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters
@@ -44,6 +45,7 @@ class Views:
         self._grid = grid
         self._predict = predict
         self._evidence = Evidence(clusters, settle)
+        self._epoch_logs = EpochLogs(ledger)
         self._clock = clock
         self._quotas = quotas
         self._budgets = budgets
@@ -81,6 +83,10 @@ class Views:
             for row, known in zip(rows, found, strict=True):
                 row["evidence"] = self._evidence.rows(known)
         return {"now": self._clock.now(), "jobs": rows}
+
+    def epochs(self, user: str | None, job_id: int) -> Row:
+        """The epochs that a job marked, over all its nodes and runs."""
+        return {"jobs": self._epoch_logs.of(user, job_id)}
 
     def job_row(self, known: KnownJob) -> Row:
         """One job with its figures as last settled."""

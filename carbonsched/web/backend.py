@@ -86,6 +86,10 @@ class Backend(Protocol):
         """Jobs with their figures."""
         ...
 
+    def epochs(self, caller: Caller, query: JobQuery) -> dict[str, Any]:
+        """The epochs that a job marked."""
+        ...
+
     def report(self, caller: Caller, query: ReportQuery) -> dict[str, Any]:
         """A monthly statement."""
         ...

@@ -203,6 +203,18 @@ def jobs(
     return backend.jobs(caller, query)
 
 
+@signed.get("/v1/epochs")
+def epochs(
+    caller: Known,
+    backend: Served,
+    job: Whole,
+    user: str | None = None,
+    everybody: Everybody = False,
+) -> dict[str, Any]:
+    """The epochs that a job marked, over all its nodes and runs."""
+    return backend.epochs(caller, JobQuery(user=user, job_id=job, everybody=everybody))
+
+
 @signed.get("/v1/report")
 def report(
     caller: Known,

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from scene import say
 from stoppable import GRACE_S, stoppable_trial
-from trial import ADA, check_evidence
+from trial import ADA, BEN, check_evidence
+
+from carbonsched.prediction.epoch_log import read_log
 
 pytestmark = pytest.mark.cluster
 
@@ -198,6 +200,20 @@ def test_what_is_predicted_of_the_second_run_rests_on_the_epochs_of_both(cluster
         assert row["energy_low_j"] <= row["energy_j"] <= row["energy_high_j"]
         assert row["energy_j"] == pytest.approx(second["energy_j"], rel=0.5)
     assert " in all." in pilot.waits.why
+
+
+def test_its_epochs_are_one_log_over_both_runs(cluster, pilot):
+    cluster.settled(pilot.id, runs=2)
+    cluster.until(lambda: EPOCHS in epochs(cluster, pilot, 1), "its last epoch in the ledger")
+    words = ("epochs", str(pilot.id))
+    log = read_log(cluster.carbonsched(*words, user=ADA).stdout.splitlines())
+    assert [one.number for one in log] == list(range(1, EPOCHS + 1))
+    of_second = epochs(cluster, pilot, 1)
+    for one in log[min(of_second) - 1 :]:
+        assert round(one.cost.joules * 1000) == of_second[one.number]["energy_millij"]
+    refused = cluster.carbonsched(*words, user=BEN)
+    assert (refused.returncode, refused.stdout) == (64, "")
+    assert f"no epochs of job {pilot.id} among the jobs you may see" in refused.stderr
 
 
 def test_under_a_flat_grid_a_pilot_goes_on_to_its_end(cluster, flat):

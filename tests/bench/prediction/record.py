@@ -7,14 +7,12 @@ can run with carbonsched, torch and carbontracker installed.
 
 Each training is a job of one CPU. It marks its epochs to the node's agent, which meters them by
 its power model, 80 W idle and 300 W with all of 8 CPUs busy; Carbontracker is told in the same
-run. Written are, from the ledger, ``logs/NAME-RUN.csv`` and ``logs/NAME-RUN-parts.csv``, and a line
-of ``logs/carbontracker.csv``.
+run. ``carbonsched epochs`` writes ``logs/NAME-RUN.csv`` and ``logs/NAME-RUN-parts.csv``; a line of
+``logs/carbontracker.csv`` is added.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 import shutil
 import sys
@@ -24,7 +22,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).parent
@@ -36,6 +33,8 @@ from held_out import HELD_OUT  # noqa: E402  # found through the line above
 from lab import Lab  # noqa: E402
 from trainings import TRAININGS  # noqa: E402
 from trial import ADA, Grid, Trial  # noqa: E402
+
+from carbonsched.prediction.epoch_log import read_log  # noqa: E402
 
 LOGS = HERE / "logs"
 _PROGRAMS = Path(sys.executable).parent
@@ -78,12 +77,15 @@ def record(trial: Trial, name: str, run: str) -> None:
     if state != "COMPLETED":
         raise SystemExit(f"{name} ended as {state}: {(folder / 'out').read_text()[-2000:]}")
     time.sleep(3)  # the last marks are delivered
-    epochs = trial.select("SELECT * FROM epochs WHERE job_id = :id ORDER BY epoch", id=job)
-    write(f"{name}-{run}", epochs)
+    for form, words in ((".csv", ()), ("-parts.csv", ("--parts",))):
+        log = trial.carbonsched("epochs", str(job), "--all", *words, user="root").stdout
+        (LOGS / f"{name}-{run}{form}").write_text(log)
+    with (LOGS / f"{name}-{run}.csv").open(encoding="utf-8") as file:
+        epochs = read_log(file)
     foretold, used = figures(folder)
     with (LOGS / "carbontracker.csv").open("a", encoding="utf-8") as file:
         file.write(f"{name}-{run},{training.epochs},{len(epochs)},{foretold},{used}\n")
-    total_s = sum(epoch["duration_ms"] for epoch in epochs) / 1000
+    total_s = sum(epoch.cost.seconds for epoch in epochs)
     sys.stdout.write(f"{name}-{run}: {len(epochs)} epochs, {total_s:.1f} s, {foretold}, {used}\n")
     sys.stdout.flush()
 
@@ -94,30 +96,6 @@ def figures(folder: Path) -> tuple[str, str]:
     foretold = re.search(r"Predicted consumption.*?" + _WORD, text, re.DOTALL)
     used = re.search(r"Actual consumption.*?" + _WORD, text, re.DOTALL)
     return foretold[1] if foretold else "", used[1] if used else ""
-
-
-def write(name: str, epochs: list[dict[str, Any]]) -> None:
-    """The log by epochs and the log by parts."""
-    with (
-        (LOGS / f"{name}.csv").open("w", newline="", encoding="utf-8") as whole,
-        (LOGS / f"{name}-parts.csv").open("w", newline="", encoding="utf-8") as parted,
-    ):
-        by_epoch = csv.writer(whole, lineterminator="\n")
-        by_part = csv.writer(parted, lineterminator="\n")
-        by_epoch.writerow(("epoch", "duration_s", "energy_j"))
-        by_part.writerow(("epoch", "part", "parts", "steps", "duration_s", "energy_j"))
-        for one in epochs:
-            number = one["epoch"]
-            by_epoch.writerow((number, milli(one["duration_ms"]), milli(one["energy_millij"])))
-            parts = json.loads(one["parts"]) or [[one["duration_ms"], one["energy_millij"]]]
-            steps = one["steps"] // len(parts)
-            for part, (ms, millij) in enumerate(parts, 1):
-                by_part.writerow((number, part, len(parts), steps, milli(ms), milli(millij)))
-
-
-def milli(thousandths: int) -> str:
-    """Whole thousandths as a decimal, exactly."""
-    return f"{thousandths // 1000}.{thousandths % 1000:03}"
 
 
 if __name__ == "__main__":

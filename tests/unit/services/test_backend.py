@@ -9,6 +9,8 @@ import pytest
 
 from carbonsched.errors import ClusterUnavailableError, ForbiddenError, RequestError
 from carbonsched.model.directives import Directives
+from carbonsched.model.energy import Quality
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.services.access import Access
 from carbonsched.services.backend import ServiceBackend
@@ -94,11 +96,36 @@ def test_another_users_job_is_not_adopted(make_backend):
         backend.adopt(DAEMON, "elsewhere", 1, Directives())
 
 
+def marked(site, who):
+    """The newest job has marked an epoch."""
+    job_id = max(site.slurm.present)
+    site.slurm.begin(job_id)
+    site.adopt.run()
+    record = EpochRecord(
+        cluster="lab", node="n1", job_id=job_id, restarts=0, uid=who.uid, epoch=1, epochs=2,
+        started_ms=site.clock.now() * 1000, duration_ms=1000, energy_millij=5, relative_sd=None,
+        samples=0, quality=Quality.MODELLED,
+    )  # fmt: skip
+    site.ledger.readings.add_epoch(record, site.clock.now())
+    return job_id
+
+
+def epochs_of_any(backend, ids=(1, 2)):
+    """Asks for the epochs of each of these jobs."""
+
+    def ask(who, query):
+        answers = [backend.epochs(who, replace(query, job_id=one)) for one in ids]
+        return {"jobs": [job for answer in answers for job in answer["jobs"]]}
+
+    return ask
+
+
 def test_ordinary_users_see_their_own(make_backend):
     site, backend = make_backend()
-    adopted(site, backend, DAEMON)
-    adopted(site, backend, BIN)
-    for ask in (backend.queue, backend.jobs):
+    for who in (DAEMON, BIN):
+        adopted(site, backend, who)
+        marked(site, who)
+    for ask in (backend.queue, backend.jobs, epochs_of_any(backend)):
         assert [row["user"] for row in ask(DAEMON, JobQuery())["jobs"]] == ["daemon"]
         assert [row["user"] for row in ask(DAEMON, JobQuery(user="daemon"))["jobs"]] == ["daemon"]
         for query in (JobQuery(user="bin"), JobQuery(user=""), JobQuery(user="nobody-at-all")):

@@ -66,6 +66,8 @@ GETS = [
         "intensity",
         IntensityQuery(zones=("DE", "DK1"), hours=96, length_s=3600),
     ),
+    ("/v1/epochs", {"job": 12}, "epochs", JobQuery(job_id=12)),
+    ("/v1/epochs", {"job": 12, "user": "ada"}, "epochs", JobQuery(user="ada", job_id=12)),
     ("/v1/shadow", {"start": 5, "end": 9}, "shadow", PeriodQuery(start_at=5, end_at=9)),
     (
         "/v1/shadow",
@@ -164,7 +166,7 @@ def refused(answer, status, words=""):
 
 SIGNED = [
     ("GET", "/v1/queue"), ("GET", "/v1/jobs"), ("GET", "/v1/report"), ("GET", "/v1/quota"),
-    ("GET", "/v1/audit"), ("GET", "/v1/shadow"), ("GET", "/v1/intensity"),
+    ("GET", "/v1/audit"), ("GET", "/v1/shadow"), ("GET", "/v1/intensity"), ("GET", "/v1/epochs"),
     ("POST", "/v1/readings"), ("POST", "/v1/jobs"), ("POST", "/v1/quota/grants"),
     ("POST", "/v1/placement"),
 ]  # fmt: skip
