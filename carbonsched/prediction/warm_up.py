@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, median
 
 FEWEST_PARTS = 4
@@ -48,7 +49,8 @@ def steady(values: Sequence[float], warm: int) -> Steady:
     level = fmean(usual)
     excess = sum(values[:warm]) - warm * level
     spread = _spread(usual)
-    once = _paid_once(excess, warm, spread, sum(values) - excess)
+    noise = max(spread, _rises(values[:warm]))
+    once = _paid_once(excess, warm, noise, sum(values) - excess)
     tail = values[-1] - level
     return Steady(
         body=sum(values) - tail - once,
@@ -58,7 +60,7 @@ def steady(values: Sequence[float], warm: int) -> Steady:
     )
 
 
-def _paid_once(excess: float, warm: int, spread: float, epoch: float) -> float:
+def _paid_once(excess: float, warm: int, noise: float, epoch: float) -> float:
     """What of the excess is taken to be paid once.
 
     It is shrunk by what chance would make of so many parts, which are slow and fast together. A
@@ -67,7 +69,7 @@ def _paid_once(excess: float, warm: int, spread: float, epoch: float) -> float:
     """
     if not warm or not excess:
         return 0.0
-    chance = min(1.0, (_CHANCE * spread * warm / excess) ** 2)
+    chance = min(1.0, (_CHANCE * noise * warm / excess) ** 2)
     sure = (1 - chance) * excess
     workers = warm == 1 and abs(sure) < _MOST_OF_WORKERS * epoch
     kept = (_KEPT_OF_WORKERS if workers else _KEPT) * epoch
@@ -83,6 +85,15 @@ def _above(values: Sequence[float]) -> int:
     while count < len(values) // 2 and values[count] > bound:
         count += 1
     return count
+
+
+def _rises(values: Sequence[float]) -> float:
+    """How irregular parts of warm-up are: the root mean square of the steps from one to the next.
+
+    Only steps upwards count, as warm-up goes down; load of a shared machine goes both ways.
+    """
+    steps = [max(0.0, after - before) for before, after in pairwise(values)]
+    return math.sqrt(fmean(step * step for step in steps)) if steps else 0.0
 
 
 def _spread(values: Sequence[float]) -> float:

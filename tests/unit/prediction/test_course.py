@@ -117,6 +117,13 @@ def test_a_run_that_goes_on_pays_its_warm_up_once_too(parted):
     assert known.p95 - known.p05 < unknown.p95 - unknown.p05
 
 
+def test_warm_up_goes_down_where_load_goes_up_and_down():
+    down, both = ([*slow, *[1.0] * 16] for slow in ([1.9, 1.8, 1.6, 1.4], [1.4, 1.9, 1.4, 2.0]))
+    figures = [foresee([timed(1, parts)], 10).seconds.mean for parts in (down, both)]
+    assert figures[0] == pytest.approx(200 + 2.7, abs=2)
+    assert figures[1] == pytest.approx(10 * 22.7, abs=2), "taken for load, which may stay"
+
+
 def test_one_part_above_the_others_is_less_sure_to_be_paid_once_where_it_may_be_workers():
     small, large = (timed(1, [1 + excess, *[1.0] * 19]) for excess in (0.8, 8.0))
     kept_s = [foresee([one], 2).seconds.mean - one.cost.seconds - 20 for one in (small, large)]
