@@ -9,6 +9,8 @@ from scene import say
 from stoppable import GRACE_S, stoppable_trial
 from trial import ADA, BEN, check_evidence
 
+from carbonsched.services.budgets import NOTE
+
 pytestmark = pytest.mark.cluster
 
 WORK = """\
@@ -58,6 +60,13 @@ def state(trial, job):
     return None if found is None else found["state"]
 
 
+def comment(trial, job):
+    """What Slurm shows as the job's AdminComment."""
+    shown = trial.lab.slurm("scontrol", "show", "job", str(job.id)).splitlines()
+    (line,) = [one.strip() for one in shown if "AdminComment=" in one]
+    return line.removeprefix("AdminComment=")
+
+
 def accounted(trial, user, job):
     """What ``csacct`` says of its budget."""
     words = ("-P", "-n", "-o", "Budget,BudgetState,BudgetWhy", "-j", str(job.id))
@@ -79,6 +88,7 @@ def jobs(cluster):
     cluster.stack.start_daemon()
     for name in ("saved", "plain"):
         cluster.wait_state(found[name].id, "CANCELLED", timeout_s=60)
+        found[name].comment = comment(cluster, found[name])
     cluster.wait_state(found["within"].id, "COMPLETED")
     return found
 
@@ -122,4 +132,5 @@ def test_what_was_used_is_charged_once_and_the_reason_is_told(cluster, jobs):
         budget, told, why = accounted(cluster, user, jobs[name])
         assert (budget, told) == (str(MILLIGRAMS), "ended")
         assert why.startswith(f"its budget of {MILLIGRAMS} mg is used up")
+        assert jobs[name].comment == f"{NOTE}: ended, for {why}"
     assert accounted(cluster, ADA, jobs["within"])[1] == ""
