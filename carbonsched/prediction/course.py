@@ -24,7 +24,7 @@ from carbonsched.prediction.levels import (
 )
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
 from carbonsched.prediction.series import Cost, Epoch, Series, series_of
-from carbonsched.prediction.stops import lengths
+from carbonsched.prediction.stops import lengths, undeclared
 
 __all__ = ["METHOD", "VERSION", "Cost", "Epoch", "Foreseen", "foresee"]
 
@@ -64,17 +64,21 @@ def foresee(
     *,
     validate_every: int | None = None,
     earlier: Sequence[Sequence[Epoch]] = (),
+    ended_after: Sequence[int] | None = None,
 ) -> Foreseen:
     """The whole training of ``total`` epochs from those seen, in order.
 
     ``validate_every`` is the declared period of heavier epochs; ``earlier`` are logs of the same
-    user's trainings like this one.
+    user's trainings like this one. ``ended_after`` are the numbers of epochs after which those of
+    them ended that were to be as long; without it they are guessed from the logs.
     """
     seen = epochs[-1].number
     past = [list(log) for log in earlier if log and log[-1].number > seen]
     if not all(log[0].parts for log in [*past, epochs]) and past:
         epochs, *past = (_unparted(log) for log in [epochs, *past])  # as alike as they can be
-    ends = lengths([log[-1].number for log in past], seen, total)
+    if ended_after is None:
+        ended_after = undeclared([log[-1].number for log in past], total)
+    ends = lengths(ended_after, seen, total)
     errors = _errors(past, seen, validate_every)
     seconds, joules = (
         _whole(learnt, ends, total, validate_every, off)
