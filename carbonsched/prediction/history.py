@@ -17,12 +17,24 @@ NEWEST = 20
 # Like runs of one user differ by factors, so spread is that of logarithms. The prior is what one
 # finds between runs of the same user and size in SDSC Blue Horizon (Parallel Workloads Archive).
 _PRIOR = Prior(sd=1.2, weight=4)
+_ALIKE = (
+    (("script", "name", "cpus"), "of the same script, name and CPUs"),
+    (("script", "cpus"), "of the same script and CPUs"),
+    (("name", "cpus"), "of the same name and CPUs"),
+    (("script",), "of the same script, scaled to its CPUs"),
+    (("name",), "of the same name, scaled to its CPUs"),
+    (("cpus",), "of the same user and CPUs"),
+)
+"""What runs may have in common with a job, the closest kind first, and how that is told."""
 _SMALLEST = 0.5  # joules or seconds: keeps the logarithm of nothing finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastRun:
-    """A run that completed. ``energy_j`` is ``None`` where it was not metered in full."""
+    """A run that completed. ``energy_j`` is ``None`` where it was not metered in full.
+
+    ``script`` is its script's digest, ``None`` where that is not known.
+    """
 
     user: str
     name: str
@@ -30,6 +42,7 @@ class PastRun:
     ended_at: int
     duration_s: int
     energy_j: int | None
+    script: str | None = None
 
 
 Run = TypeVar("Run", bound=PastRun)
@@ -41,15 +54,16 @@ def from_history(
     user: str,
     name: str,
     cpus: int,
+    script: str | None = None,
     time_limit_s: int | None = None,
     power: PowerRange | None = None,
 ) -> Prediction | None:
-    """Predict from up to 20 of the user's newest like runs: same name first, else same CPUs.
+    """Predict from up to 20 of the user's newest runs of the closest kind that there is.
 
     The centre is the median. ``time_limit_s`` caps the duration. Where no like run was metered,
     energy is duration x ``power``. ``None`` without a like run, or without any energy.
     """
-    like, alike = like_runs(runs, user, name, cpus)
+    like, alike = like_runs(runs, user=user, name=name, cpus=cpus, script=script)
     if not like:
         return None
     like = like[:NEWEST]
@@ -85,19 +99,17 @@ def from_history(
     )
 
 
-def like_runs(runs: Sequence[Run], user: str, name: str, cpus: int) -> tuple[list[Run], str]:
+def like_runs(
+    runs: Sequence[Run], *, user: str, name: str, cpus: int, script: str | None = None
+) -> tuple[list[Run], str]:
     """The runs most like a job, the newest first, and what they have in common."""
     own = [run for run in runs if run.user == user and run.duration_s > 0 and run.cpus > 0]
     own.sort(key=lambda run: (run.ended_at, run.duration_s), reverse=True)
-    kinds = (
-        (
-            [run for run in own if run.name == name and run.cpus == cpus],
-            "of the same name and CPUs",
-        ),
-        ([run for run in own if run.name == name], "of the same name, scaled to its CPUs"),
-        ([run for run in own if run.cpus == cpus], "of the same user and CPUs"),
-    )
-    for like, alike in kinds:
+    job = {"name": name, "cpus": cpus, "script": script}
+    for traits, alike in _ALIKE:
+        if script is None and "script" in traits:
+            continue
+        like = [run for run in own if all(getattr(run, one) == job[one] for one in traits)]
         if like:
             return like, alike
     return [], ""

@@ -88,6 +88,7 @@ class PredictJobs:
             from_history(
                 [self._as_on(managed, cluster, run) for cluster, run in past_runs],
                 user=job.user, name=job.name, cpus=job.cpus,
+                script=known.directives.script_digest if known.directives else None,
                 time_limit_s=job.time_limit_s, power=power,
             ),
             from_limits(job.time_limit_s, power),
@@ -173,7 +174,8 @@ class PredictJobs:
     def _past_runs(self, user: str) -> _History:
         since = self._clock.now() - HISTORY_S
         runs: _History = []
-        for past, done_s, energy_j in self._ledger.jobs.completed(user, since):
+        for completed in self._ledger.jobs.completed(user, since):
+            past = completed.job
             if past.started_at is None or past.ended_at is None:
                 continue
             run = PastRun(
@@ -181,8 +183,9 @@ class PredictJobs:
                 name=past.name,
                 cpus=past.cpus,
                 ended_at=past.ended_at,
-                duration_s=done_s + past.ended_at - past.started_at,
-                energy_j=energy_j,
+                duration_s=completed.done_s + past.ended_at - past.started_at,
+                energy_j=completed.energy_j,
+                script=completed.script_digest,
             )
             runs.append((past.key.cluster, run))
         return runs

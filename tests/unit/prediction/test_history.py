@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +50,40 @@ def test_same_cpus_come_after_the_same_name():
     assert made.explanation == "from 1 earlier job of the same user and CPUs"
     assert predict([past(name="other", cpus=8), past(user="bob")]) is None
     assert predict([]) is None
+
+
+CLOSEST_FIRST = [
+    (past(script="s"), "from 1 earlier job of the same script, name and CPUs"),
+    (past(name="other", script="s"), "from 1 earlier job of the same script and CPUs"),
+    (past(script="t"), "from 1 earlier job of the same name and CPUs"),
+    (past(cpus=8, name="other", script="s"), "from 1 earlier job of the same script, scaled to"),
+    (past(cpus=8), "from 1 earlier job of the same name, scaled to its CPUs"),
+    (past(name="other"), "from 1 earlier job of the same user and CPUs"),
+    (past(name="other", cpus=8, script="t"), None),
+]
+
+
+@pytest.mark.parametrize("rank", range(len(CLOSEST_FIRST)))
+def test_the_closest_kind_that_there_is_counts_alone(rank):
+    """Whatever is less like the job, and newer, is left out."""
+    runs = [replace(run, ended_at=number) for number, (run, _) in enumerate(CLOSEST_FIRST)][rank:]
+    made, words = predict(runs, script="s"), CLOSEST_FIRST[rank][1]
+    assert (made is None) == (words is None)
+    assert made is None or made.explanation.startswith(words)
+
+
+def test_several_jobs_of_the_same_script_are_counted():
+    made = predict([past(name=f"run{number}", script="s") for number in range(4)], script="s")
+    assert made.explanation == "from 4 earlier jobs of the same script and CPUs"
+    scaled = predict([past(name="other", cpus=8, script="s")], script="s")
+    assert (scaled.duration_s, scaled.energy_j) == (HOUR, 500)
+
+
+def test_jobs_without_a_digest_are_not_of_one_script():
+    made = predict([past(name="other"), past(name="other", script="s")], script=None)
+    assert made.explanation == "from 2 earlier jobs of the same user and CPUs"
+    made = predict([past(name="other")], script="s")
+    assert made.explanation == "from 1 earlier job of the same user and CPUs"
 
 
 def test_a_job_is_never_predicted_to_need_nothing():
@@ -119,6 +155,7 @@ runs_lists = st.lists(
         past,
         name=st.sampled_from(["train", "other"]),
         cpus=st.sampled_from([4, 8]),
+        script=st.sampled_from([None, "s", "t"]),
         ended_at=st.integers(0, 9),
         duration_s=st.integers(0, 10**6),
         energy_j=st.none() | st.integers(0, 10**9),
@@ -127,11 +164,12 @@ runs_lists = st.lists(
 )
 
 
-@given(runs_lists, st.none() | st.integers(1, 10**6))
+@given(runs_lists, st.none() | st.integers(1, 10**6), st.sampled_from([None, "s"]))
 @settings(max_examples=150)
-def test_any_history_makes_an_interval_that_holds_its_centre(runs, limit_s):
-    made = predict(runs, time_limit_s=limit_s, power=POWER)
-    usable = [r for r in runs if r.duration_s and (r.name == "train" or r.cpus == 4)]
+def test_any_history_makes_an_interval_that_holds_its_centre(runs, limit_s, script):
+    made = predict(runs, time_limit_s=limit_s, power=POWER, script=script)
+    alike = [r for r in runs if r.name == "train" or r.cpus == 4 or (script and r.script == script)]
+    usable = [r for r in alike if r.duration_s]
     assert (made is None) == (not usable)
     if made is not None and limit_s is not None:
         assert made.duration_high_s <= limit_s
