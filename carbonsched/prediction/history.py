@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.prediction.limits import PowerRange
-from carbonsched.prediction.spread import Prior, pooled_half_width
+from carbonsched.prediction.spread import HALF, MOST, Prior, pooled_half_width
 
 METHOD = "history/1"
 NEWEST = 20
@@ -69,31 +69,33 @@ def from_history(
     like = like[:NEWEST]
     durations = _quantiles([run.duration_s for run in like])
     limit_s = time_limit_s or math.inf
-    low_s, middle_s, high_s = (max(1, round(min(value, limit_s))) for value in durations)
+    seconds = [max(1, round(min(value, limit_s))) for value in durations]
     metered = [run.energy_j * cpus / run.cpus for run in like if run.energy_j is not None]
     count = f"{len(like)} earlier job{'s' if len(like) > 1 else ''} {alike}"
     if metered:
-        low_j, middle_j, high_j = _quantiles(metered)
+        joules = _quantiles(metered)
         if len(metered) < len(like):
             count += f", {len(metered)} of them metered"
     elif power is not None:
-        low_j, middle_j, high_j = (
-            low_s * power.low_w,
-            middle_s * power.middle_w,
-            high_s * power.high_w,
-        )
+        quarter_w, most_w = power.quarters_w
+        watts = (power.low_w, quarter_w, power.middle_w, most_w, power.high_w)
+        joules = [length_s * one for length_s, one in zip(seconds, watts, strict=True)]
         count += ", none of them metered: energy from its CPUs, half-way between idle and busy"
     else:
         return None
     return Prediction(
         source=PredictionSource.HISTORY,
         samples=len(like),
-        duration_s=middle_s,
-        duration_low_s=low_s,
-        duration_high_s=high_s,
-        energy_j=max(1, round(middle_j)),  # whatever ran drew power, if less than half a joule
-        energy_low_j=math.floor(low_j),
-        energy_high_j=math.ceil(high_j),
+        duration_s=seconds[2],
+        duration_low_s=seconds[0],
+        duration_p25_s=seconds[1],
+        duration_p75_s=seconds[3],
+        duration_high_s=seconds[4],
+        energy_j=max(1, round(joules[2])),  # whatever ran drew power, if less than half a joule
+        energy_low_j=math.floor(joules[0]),
+        energy_p25_j=math.floor(joules[1]),
+        energy_p75_j=max(1, math.ceil(joules[3])),
+        energy_high_j=max(1, math.ceil(joules[4])),
         method=METHOD,
         explanation=f"from {count}",
     )
@@ -115,10 +117,13 @@ def like_runs(
     return [], ""
 
 
-def _quantiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Low, middle and high: the median, and the 90 % interval of one more run about it."""
+def _quantiles(values: Sequence[float]) -> list[float]:
+    """The 5, 25, 50, 75 and 95 % quantiles of one more run: about the median, in factors."""
     logarithms = [math.log(max(value, _SMALLEST)) for value in values]
-    width, _ = pooled_half_width(logarithms, _PRIOR)
-    factor = math.exp(width * math.sqrt(1 + 1 / len(values)))
+    one_more = math.sqrt(1 + 1 / len(values))
     middle = median(values)
-    return middle / factor, middle, max(middle, _SMALLEST) * factor
+    most, half = (
+        math.exp(pooled_half_width(logarithms, _PRIOR, share) * one_more) for share in (MOST, HALF)
+    )
+    high = max(middle, _SMALLEST)
+    return [middle / most, middle / half, middle, high * half, high * most]

@@ -32,10 +32,15 @@ _History = list[tuple[str, PastRun]]  # runs with the cluster that each was on
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mass:
-    """Predicted milligrams with their interval, by the intensity that is expected."""
+    """Predicted milligrams with their intervals, by the intensity that is expected.
+
+    ``p25_mg`` and ``p75_mg`` are ``None`` where the prediction has no 50 % interval.
+    """
 
     mg: int
     low_mg: int
+    p25_mg: int | None
+    p75_mg: int | None
     high_mg: int
     label: str
     foretold: bool = True
@@ -135,9 +140,12 @@ class PredictJobs:
             exact = emissions_mg(left_j, managed.pue_ppm, 1) * ahead.mean_mg_per_kwh * job.tasks
             return charged_mg + to_mg(exact)
 
+        quarter_j, most_j = prediction.energy_p25_j, prediction.energy_p75_j
         return Mass(
             mg=mg(prediction.energy_j),
             low_mg=mg(prediction.energy_low_j),
+            p25_mg=None if quarter_j is None else mg(quarter_j),
+            p75_mg=None if most_j is None else mg(most_j),
             high_mg=mg(prediction.energy_high_j),
             label=ahead.label,
             foretold=ahead.foretold,

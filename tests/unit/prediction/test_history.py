@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -105,9 +106,22 @@ def test_few_runs_give_a_wider_interval_than_many():
     assert few.duration_high_s > 5 * few.duration_s  # a single run tells little
 
 
+def test_both_intervals_are_of_one_t_about_the_median_in_factors():
+    made = predict([past(duration_s=10_000, energy_j=10**6)])
+    most, half = (math.exp(t * 1.2 * math.sqrt(2)) for t in (2.132, 0.7407))  # 4 degrees of freedom
+    for low, middle, high, factor in (
+        (made.duration_p25_s, made.duration_s, made.duration_p75_s, half),
+        (made.energy_p25_j, made.energy_j, made.energy_p75_j, half),
+        (made.duration_low_s, made.duration_s, made.duration_high_s, most),
+        (made.energy_low_j, made.energy_j, made.energy_high_j, most),
+    ):
+        assert low == pytest.approx(middle / factor, rel=0.01)
+        assert high == pytest.approx(middle * factor, rel=0.01)
+
+
 def test_the_time_limit_caps_the_duration():
     made = predict([past()], time_limit_s=1800)
-    assert (made.duration_s, made.duration_high_s) == (1800, 1800)
+    assert (made.duration_s, made.duration_p75_s, made.duration_high_s) == (1800, 1800, 1800)
 
 
 def test_runs_without_energy_need_a_power_model():
@@ -116,6 +130,7 @@ def test_runs_without_energy_need_a_power_model():
     made = predict(runs, power=POWER)
     assert made.energy_j == HOUR * 200
     assert "none of them metered" in made.explanation
+    assert made.energy_p25_j == int(made.duration_p25_s * (100 + 200 * 2 / 9))
     mixed = predict([past(), *runs], power=POWER)
     assert mixed.energy_j == 1000
     assert "1 of them metered" in mixed.explanation
@@ -134,6 +149,9 @@ def test_limits_are_the_last_resort_and_say_so():
     made = from_limits(HOUR, POWER)
     assert (made.duration_s, made.duration_high_s, made.duration_low_s) == (HOUR, HOUR, 18)
     assert (made.energy_low_j, made.energy_j, made.energy_high_j) == (1800, 720_000, 1_080_000)
+    # Evenly between: 2 of 9 parts of the range from either end, and never beyond the centre.
+    assert (made.duration_p25_s, made.duration_p75_s) == (18 + 796, HOUR)
+    assert (made.energy_p25_j, made.energy_p75_j) == (241_400, 840_400)
     assert from_limits(None, POWER) is None
     assert from_limits(HOUR, None) is None
     chosen = choose(None, None, made)
@@ -171,5 +189,6 @@ def test_any_history_makes_an_interval_that_holds_its_centre(runs, limit_s, scri
     alike = [r for r in runs if r.name == "train" or r.cpus == 4 or (script and r.script == script)]
     usable = [r for r in alike if r.duration_s]
     assert (made is None) == (not usable)
+    assert made is None or None not in (made.duration_p25_s, made.energy_p75_j)
     if made is not None and limit_s is not None:
         assert made.duration_high_s <= limit_s
