@@ -9,7 +9,7 @@ from carbonsched.cli.common import Daemon, show, show_json
 from carbonsched.cli.csqueue import queue_of
 from carbonsched.reports.documents import QueueJob
 from carbonsched.reports.queue_words import predicted
-from carbonsched.reports.terminal import Screen, clean, cut, paragraph
+from carbonsched.reports.terminal import Screen, clean, cut
 
 
 def run_job(arguments: argparse.Namespace, daemon: Daemon) -> int:
@@ -34,7 +34,4 @@ def run_job(arguments: argparse.Namespace, daemon: Daemon) -> int:
 
 def _lines(job: QueueJob, now: int, screen: Screen) -> list[str]:
     head = f"{job['shown_id']} {job['name']} ({job['user']}, {job['state'].lower()})"
-    lines = [screen.paint(cut(clean(head), screen.width), "bold")]
-    for fact in predicted(job, now):
-        lines += paragraph(fact, screen.width, "  ")
-    return lines
+    return [screen.paint(cut(clean(head), screen.width), "bold"), *predicted(job, now, screen)]

@@ -54,6 +54,20 @@ class EndedRun:
     ended_at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletedRun:
+    """A run that completed. ``energy_j`` is ``None`` where not all of it is in.
+
+    ``done_s`` is what its job had done in runs before, which we stopped; the energy is not told
+    then, for it is that of the last piece.
+    """
+
+    job: Job
+    script_digest: str | None
+    done_s: int
+    energy_j: int | None
+
+
 class JobTable:
     """The ``jobs`` table."""
 
@@ -124,23 +138,17 @@ class JobTable:
         )  # fmt: skip
         return [_known(row) for row in rows]
 
-    def completed(self, user: str, since_at: int) -> list[tuple[Job, int, int | None]]:
-        """A user's completed runs, newest first, with their energy where all of it is in.
-
-        Beside each, the seconds of its work that its job had done in runs before, which we stopped;
-        the energy is not told then, for it is that of the last piece.
-        """
+    def completed(self, user: str, since_at: int) -> list[CompletedRun]:
+        """A user's completed runs, newest first."""
         return self._completed("user = :user", since_at, 500, user=user)
 
-    def completed_on(
-        self, cluster: str, since_at: int, most: int
-    ) -> list[tuple[Job, int, int | None]]:
+    def completed_on(self, cluster: str, since_at: int, most: int) -> list[CompletedRun]:
         """The same of everybody's runs on one cluster: the newest ``most``."""
         return self._completed("jobs.cluster = :cluster", since_at, most, cluster=cluster)
 
     def _completed(
         self, whose: str, since_at: int, most: int, **parameters: str
-    ) -> list[tuple[Job, int, int | None]]:
+    ) -> list[CompletedRun]:
         rows = self._file.rows(
             "SELECT jobs.*, settlements.energy_j AS metered_j, settlements.quality AS quality,"
             f" settlements.complete AS complete, {_DONE_BEFORE} AS done_s"
@@ -158,7 +166,15 @@ class JobTable:
                 row.pop(n) for n in ("metered_j", "quality", "complete", "done_s")
             )
             whole = complete and not done_s and quality in ("measured", "sampled", "modelled")
-            runs.append((_known(row).job, done_s, metered_j if whole else None))
+            known = _known(row)
+            runs.append(
+                CompletedRun(
+                    job=known.job,
+                    script_digest=known.directives.script_digest if known.directives else None,
+                    done_s=done_s,
+                    energy_j=metered_j if whole else None,
+                )
+            )
         return runs
 
     def ended(self, cluster: str, since_at: int, most: int) -> list[EndedRun]:

@@ -310,3 +310,10 @@ def m0007_budgets(db: Database) -> None:
     """Runs whose jobs' budgets do not last; what was decided on pilots after their first epoch."""
     for statement in _BUDGETS:
         db.conn.execute(statement)
+
+
+@migrations()
+def m0008_quartiles(db: Database) -> None:
+    """The 50 % interval of a prediction; older ones have none."""
+    for name in ("duration_p25_s", "duration_p75_s", "energy_p25_j", "energy_p75_j"):
+        db.conn.execute(f"ALTER TABLE predictions ADD COLUMN {name} INTEGER")

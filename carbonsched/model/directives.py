@@ -12,6 +12,7 @@ from dataclasses import dataclass
 MARK = "carbonsched/1"
 MAX_COMMENT = 1024  # Slurm's own limit at submission
 CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SCRIPT_DIGEST = re.compile(r"[0-9a-f]{16}")
 _MAX_S = 366 * 86_400
 _MAX_EPOCHS = 10_000_000
 _MAX_MG = 10**12 - 1  # a mark's numbers have twelve digits
@@ -20,7 +21,7 @@ _NUMBER = re.compile(r"[0-9]{1,12}")
 _WORDS = frozenset(
     {
         *("delay", "deadline", "epochs", "checkpoint", "now"),
-        *("pilot", "budget", "campaign", "lease", "validate"),
+        *("pilot", "budget", "campaign", "lease", "validate", "script"),
     }
 )
 
@@ -36,6 +37,7 @@ class Directives:
     job may emit in all its runs together.
     ``lease_s`` is the begin time that csbatch added, in seconds from submission; ``None`` where it
     added none: then the begin time that the job has is its owner's.
+    ``script_digest`` tells the job's batch script from others, so that its earlier runs are found.
     """
 
     max_delay_s: int | None = None
@@ -48,6 +50,7 @@ class Directives:
     budget_mg: int | None = None
     campaign: str | None = None
     lease_s: int | None = None
+    script_digest: str | None = None
 
     def __post_init__(self) -> None:
         _require_kinds(self)
@@ -70,6 +73,8 @@ class Directives:
             raise ValueError("the lease must be between a second and 366 days")
         if self.deadline_at is not None and not 0 <= self.deadline_at < _MAX_AT:
             raise ValueError("the deadline lies before 1970 or tens of thousands of years ahead")
+        if self.script_digest is not None and not SCRIPT_DIGEST.fullmatch(self.script_digest):
+            raise ValueError("a script's digest is 16 hexadecimal digits in small letters")
 
 
 def encode_mark(directives: Directives) -> str:
@@ -86,6 +91,7 @@ def encode_mark(directives: Directives) -> str:
         ("budget", directives.budget_mg),
         ("campaign", directives.campaign),
         ("lease", directives.lease_s),
+        ("script", directives.script_digest),
     ):
         if value is not None:
             words.append(f"{name}={value}")
@@ -121,8 +127,9 @@ def _require_kinds(directives: Directives) -> None:
     for name in ("checkpoint", "start_now", "pilot"):
         if type(getattr(directives, name)) is not bool:
             raise ValueError(f"{name} is neither true nor false")
-    if directives.campaign is not None and not isinstance(directives.campaign, str):
-        raise ValueError("campaign is not a string")
+    for name in ("campaign", "script_digest"):
+        if not isinstance(getattr(directives, name), str | None):
+            raise ValueError(f"{name} is not a string")
 
 
 def _directives(fields: dict[str, str]) -> Directives:
@@ -139,6 +146,7 @@ def _directives(fields: dict[str, str]) -> Directives:
         budget_mg=_number(fields, "budget"),
         campaign=fields.get("campaign"),
         lease_s=_number(fields, "lease"),
+        script_digest=fields.get("script"),
     )
 
 

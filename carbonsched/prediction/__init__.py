@@ -1,4 +1,4 @@
-"""How long a job will run and what energy it will use, always with a 90 % interval."""
+"""How long a job will run and what energy it will use, always with 50 and 90 % intervals."""
 
 from carbonsched.prediction.choice import choose
 from carbonsched.prediction.epochs import from_epochs

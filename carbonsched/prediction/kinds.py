@@ -112,9 +112,10 @@ def figures(
     user: str,
     name: str,
     cpus: int,
+    script: str | None = None,
 ) -> Figures:
     """What is known of a job there, from its owner's runs and from everybody's."""
-    like, _ = like_runs(own, user, name, cpus)
+    like, _ = like_runs(own, user=user, name=name, cpus=cpus, script=script)
     there = [run for run in like if run.kinds <= nodes.kinds][:NEWEST]
     elsewhere: dict[Kinds, list[KindRun]] = defaultdict(list)
     for run in like:

@@ -31,6 +31,17 @@ class PowerRange:
         """Half-way between idle and busy."""
         return (self.low_w + self.high_w) / 2
 
+    @property
+    def quarters_w(self) -> tuple[float, float]:
+        """Its quartiles, if all between are as likely."""
+        return evenly(self.low_w, self.high_w)
+
+
+def evenly(low: float, high: float) -> tuple[float, float]:
+    """The quartiles of what lies evenly between its 5 and 95 % quantiles."""
+    quarter = (0.25 - 0.05) / (0.95 - 0.05)
+    return low + quarter * (high - low), high - quarter * (high - low)
+
 
 def power_range(cpus: int, classes: Iterable[NodeClass]) -> PowerRange | None:
     """The power of ``cpus`` CPUs on nodes of any of the classes; ``None`` without a class.
@@ -54,15 +65,23 @@ def from_limits(time_limit_s: int | None, power: PowerRange | None) -> Predictio
     if time_limit_s is None or time_limit_s < 1 or power is None:
         return None
     shortest_s = max(1, time_limit_s // _SHORTEST_SHARE)
+    energy_j, low_j = time_limit_s * power.middle_w, shortest_s * power.low_w
+    high_j = time_limit_s * power.high_w
+    quarter_s, _ = evenly(shortest_s, time_limit_s)
+    quarters_j = evenly(low_j, high_j)
     return Prediction(
         source=PredictionSource.LIMITS,
         samples=0,
         duration_s=time_limit_s,
         duration_low_s=shortest_s,
+        duration_p25_s=math.floor(quarter_s),
+        duration_p75_s=time_limit_s,
         duration_high_s=time_limit_s,
-        energy_j=round(time_limit_s * power.middle_w),
-        energy_low_j=math.floor(shortest_s * power.low_w),
-        energy_high_j=math.ceil(time_limit_s * power.high_w),
+        energy_j=round(energy_j),
+        energy_low_j=math.floor(low_j),
+        energy_p25_j=math.floor(min(quarters_j[0], energy_j)),
+        energy_p75_j=math.ceil(max(quarters_j[1], energy_j)),
+        energy_high_j=math.ceil(high_j),
         method=METHOD,
         explanation="from its time limit and CPUs, half-way between idle and busy",
     )

@@ -24,20 +24,12 @@ def rest_of(whole: Prediction, left_s: int, cost_s: int) -> Prediction:
     energy_j = max(1, round(whole.energy_j * share))
     by_epochs = whole.source is PredictionSource.EPOCHS
     width = min(1.0, 1.0 if by_epochs else share)
-    short_s = round((whole.duration_s - whole.duration_low_s) * width)
-    long_s = round((whole.duration_high_s - whole.duration_s) * width)
-    short_j = round((whole.energy_j - whole.energy_low_j) * width)
-    long_j = round((whole.energy_high_j - whole.energy_j) * width)
-    return replace(
-        whole,
-        duration_s=duration_s,
-        duration_low_s=max(1, duration_s - short_s),
-        duration_high_s=duration_s + long_s,
-        energy_j=energy_j,
-        energy_low_j=max(0, energy_j - short_j),
-        energy_high_j=energy_j + long_j,
-        explanation=f"{whole.explanation}; this run goes on after a stop, so what is left of it",
+    rest = whole.each(
+        duration=lambda one: max(1, duration_s + round((one - whole.duration_s) * width)),
+        energy=lambda one: max(0, energy_j + round((one - whole.energy_j) * width)),
     )
+    words = f"{whole.explanation}; this run goes on after a stop, so what is left of it"
+    return replace(rest, explanation=words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +47,12 @@ class OneJob:
 
     def of_this_run(self, whole: Prediction) -> Prediction:
         """This run's share in a prediction that is made from all of them: what is not before it."""
-        spent_s, spent_j, own_j = self.before_s, self.before_j, self.own_j
-        words = f", {self.before} of them in runs before this, of which this is the rest"
-        return replace(
-            whole,
-            duration_s=max(1, whole.duration_s - spent_s),
-            duration_low_s=max(1, whole.duration_low_s - spent_s),
-            duration_high_s=max(1, whole.duration_high_s - spent_s),
-            energy_j=max(own_j, whole.energy_j - spent_j),
-            energy_low_j=max(own_j, whole.energy_low_j - spent_j),
-            energy_high_j=max(own_j, whole.energy_high_j - spent_j),
-            explanation=whole.explanation + words,
+        rest = whole.each(
+            duration=lambda one: max(1, one - self.before_s),
+            energy=lambda one: max(self.own_j, one - self.before_j),
         )
+        words = f", {self.before} of them in runs before this, of which this is the rest"
+        return replace(rest, explanation=whole.explanation + words)
 
 
 def as_one(

@@ -12,18 +12,27 @@ from carbonsched.reports.conformity import conform
 
 
 class PredictionDocument(TypedDict):
-    """What a whole job is expected to need, with the interval that should hold 90 % of outcomes."""
+    """What a whole job is expected to need, with its 90 % and 50 % intervals.
+
+    The latter, ``p25`` to ``p75``, are null in predictions of before they were kept.
+    """
 
     source: str
     samples: int
     duration_s: int
     duration_low_s: int
+    duration_p25_s: int | None
+    duration_p75_s: int | None
     duration_high_s: int
     energy_j: int
     energy_low_j: int
+    energy_p25_j: int | None
+    energy_p75_j: int | None
     energy_high_j: int
     mg: int | None
     mg_low: int | None
+    mg_p25: int | None
+    mg_p75: int | None
     mg_high: int | None
     explanation: str
 
@@ -68,7 +77,7 @@ class QueueJob(TypedDict):
     ``shadow_start_at`` and ``shadow_mg`` are those of a plan that shadow mode does not carry out.
     ``stopped_at`` is when its run before was stopped to go on in a cleaner window, ``stopping_at``
     when this one was told to write a checkpoint, as long as it is being stopped. The prediction is
-    of this run, as is ``finish_at`` with its 90 % interval; ``earlier_s``, ``earlier_j`` and
+    of this run, as is ``finish_at`` with its intervals; ``earlier_s``, ``earlier_j`` and
     ``earlier_mg`` are what the job's runs before took.
     """
 
@@ -106,6 +115,8 @@ class QueueJob(TypedDict):
     prediction: PredictionDocument | None
     finish_at: int | None
     finish_low_at: int | None
+    finish_p25_at: int | None
+    finish_p75_at: int | None
     finish_high_at: int | None
     earlier_runs: int
     earlier_s: int

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from carbonsched.model.plan import three_masses
 from carbonsched.reports.documents import PredictionDocument, QueueJob, QuotaShare
 from carbonsched.reports.moments import span, when
 from carbonsched.reports.queue import exceeds, format_share, pending, progress
 from carbonsched.reports.terminal import Screen, clean, cut, paragraph
 from carbonsched.units import format_duration, format_energy, format_mass
+
+_INDENT = "  "
 
 
 def explained(job: QueueJob, now: int, screen: Screen) -> list[str]:
@@ -20,12 +24,13 @@ def explained(job: QueueJob, now: int, screen: Screen) -> list[str]:
         _pilot(job, now),
         _decision(job),
         _masses(job, now),
-        *predicted(job, now),
-        _budget(job),
     ]
-    for fact in facts:
-        lines += paragraph(fact, screen.width, "  ") if fact else []
-    return lines
+    return [
+        *lines,
+        *_sentences(facts, screen),
+        *predicted(job, now, screen),
+        *_sentences([_budget(job)], screen),
+    ]
 
 
 def _timing(job: QueueJob, now: int) -> str:
@@ -102,25 +107,60 @@ def _budget(job: QueueJob) -> str:
     return f"{given['text']}{over}. It is ended when that is used up."
 
 
-def predicted(job: QueueJob, now: int) -> list[str]:
-    """What is predicted with intervals, on what grounds, and what it takes of quotas."""
+def predicted(job: QueueJob, now: int, screen: Screen) -> list[str]:
+    """What is predicted with intervals, on what grounds, and what it takes of quotas, as lines."""
     given = job["prediction"]
     if given is None:
-        return ["Prediction: none yet."]
-    finish = when(job["finish_at"], now)
-    if job["finish_at"] is not None:
-        low, high = when(job["finish_low_at"], now), when(job["finish_high_at"], now)
-        finish += f" (9 in 10: {low} to {high})"
+        return _sentences(["Prediction: none yet."], screen)
+    grounds = [f"Prediction from {given['source']}: {given['explanation']}"]
+    if given["samples"]:
+        grounds.append(f"samples {given['samples']}")
+    shares = [*_earlier(job), *(_share(one) for one in job["quota"])]
     return [
-        f"Prediction from {given['source']}: {given['explanation']}",
-        *([f"  samples {given['samples']}"] if given["samples"] else []),
-        *(["  finish  " + finish] if job["finish_at"] is not None else []),
-        "  time    " + _interval(given, "duration"),
-        "  energy  " + _interval(given, "energy"),
-        "  CO2     " + _interval(given, "mass"),
-        *_earlier(job),
-        *(_share(one) for one in job["quota"]),
+        *_sentences(grounds, screen),
+        *_table(job, given, now),
+        *_sentences(shares, screen),
     ]
+
+
+def _sentences(facts: list[str], screen: Screen) -> list[str]:
+    return [line for fact in facts for line in paragraph(fact, screen.width, _INDENT)]
+
+
+def _table(job: QueueJob, given: PredictionDocument, now: int) -> list[str]:
+    """The figures with both intervals."""
+    finish = (
+        *(job["finish_low_at"], job["finish_p25_at"], job["finish_at"]),
+        *(job["finish_p75_at"], job["finish_high_at"]),
+    )
+    duration = (
+        *(given["duration_low_s"], given["duration_p25_s"], given["duration_s"]),
+        *(given["duration_p75_s"], given["duration_high_s"]),
+    )
+    energy = (
+        *(given["energy_low_j"], given["energy_p25_j"], given["energy_j"]),
+        *(given["energy_p75_j"], given["energy_high_j"]),
+    )
+    mass = (
+        *(given["mg_low"], given["mg_p25"], given["mg"]),
+        *(given["mg_p75"], given["mg_high"]),
+    )
+    return [
+        f"{_INDENT}{'':8}{'predicted':>12}{'half lie within':>29}{'nine in ten within':>29}",
+        *([_row("finish", lambda at: when(at, now), *finish)] if job["finish_at"] else []),
+        _row("time", format_duration, *duration),
+        _row("energy", format_energy, *energy),
+        _row("CO2", format_mass, *mass),
+    ]
+
+
+def _row(name: str, form: Callable[[int | None], str], *values: int | None) -> str:
+    """One quantity by its 5, 25, 50, 75 and 95 % values; what is missing is told as such."""
+    low, quarter, middle, most, high = map(form, values)
+    if values[2] is None:
+        return f"{_INDENT}{name:8}{'not known':>12}"
+    half = "-" if None in values else f"{quarter} - {most}"
+    return f"{_INDENT}{name:8}{middle:>12}{half:>29}{f'{low} - {high}':>29}"
 
 
 def _earlier(job: QueueJob) -> list[str]:
@@ -143,25 +183,3 @@ def _share(one: QuotaShare) -> str:
     if one["share"] is None:
         return f"  {left} in {one['period']}"
     return f"  {format_share(one['share'])} of the {left} in {one['period']}"
-
-
-def _interval(given: PredictionDocument, what: str) -> str:
-    if what == "duration":
-        middle, low, high = (
-            format_duration(given["duration_s"]),
-            format_duration(given["duration_low_s"]),
-            format_duration(given["duration_high_s"]),
-        )
-    elif what == "energy":
-        middle, low, high = (
-            format_energy(given["energy_j"]),
-            format_energy(given["energy_low_j"]),
-            format_energy(given["energy_high_j"]),
-        )
-    else:
-        middle, low, high = (
-            format_mass(given["mg"]),
-            format_mass(given["mg_low"]),
-            format_mass(given["mg_high"]),
-        )
-    return f"{middle} (9 in 10: {low} to {high})" if middle != "-" else "not known"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from carbonsched.ledger import Ledger
+from carbonsched.ledger.jobs import CompletedRun, KnownJob
 from carbonsched.model.job import Job
 from carbonsched.ports import Node
 from carbonsched.prediction.kinds import Figures, Kind, KindRun, Nodes, figures
@@ -33,8 +34,9 @@ class NodeKinds:
         self._since_at = now - HISTORY_S
         self._partitions = {one.name: one.partitions for one in nodes}
 
-    def figures(self, job: Job, nodes: Sequence[Node]) -> Figures:
+    def figures(self, known: KnownJob, nodes: Sequence[Node]) -> Figures:
         """Of a job on nodes that take work, from its owner's runs and from everybody's."""
+        job = known.job
         cpus: Counter[Kind] = Counter()
         for node in nodes:
             if node.available:
@@ -46,11 +48,12 @@ class NodeKinds:
             Nodes(cpus=cpus, declared_w=declared_w),
             self._own(job.user), self._everybody,
             user=job.user, name=job.name, cpus=job.cpus,
+            script=known.directives.script_digest if known.directives else None,
         )  # fmt: skip
 
     def _own(self, user: str) -> list[KindRun]:
         runs = self._ledger.jobs.completed(user, self._since_at)
-        return self._runs(one for one in runs if one[0].key.cluster == self._managed.name)
+        return self._runs(one for one in runs if one.job.key.cluster == self._managed.name)
 
     @cached_property
     def _everybody(self) -> Iterable[KindRun]:
@@ -58,9 +61,10 @@ class NodeKinds:
             self._ledger.jobs.completed_on(self._managed.name, self._since_at, MOST_RUNS)
         )
 
-    def _runs(self, runs: Iterable[tuple[Job, int, int | None]]) -> list[KindRun]:
+    def _runs(self, runs: Iterable[CompletedRun]) -> list[KindRun]:
         found = []
-        for job, done_s, energy_j in runs:
+        for run in runs:
+            job = run.job
             if job.started_at is None or job.ended_at is None or not job.nodes:
                 continue
             ran_s = job.ended_at - job.started_at
@@ -70,8 +74,9 @@ class NodeKinds:
                     name=job.name,
                     cpus=job.cpus,
                     ended_at=job.ended_at,
-                    duration_s=done_s + ran_s,
-                    energy_j=self._above_idle_j(job, energy_j, ran_s),
+                    duration_s=run.done_s + ran_s,
+                    energy_j=self._above_idle_j(job, run.energy_j, ran_s),
+                    script=run.script_digest,
                     kinds=frozenset(map(self._kind, job.nodes)),
                 )
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from threading import Lock
 
 from carbonsched.ledger import Ledger
@@ -108,10 +107,4 @@ def as_expected(prediction: Prediction, length: Spread | None) -> Prediction:
     """The same energy over the length that is expected: what a plan's milligrams are of."""
     if length is None:
         return prediction
-    duration_s = max(1, math.ceil(length.mean_s))
-    return replace(
-        prediction,
-        duration_s=duration_s,
-        duration_low_s=min(prediction.duration_low_s, duration_s),
-        duration_high_s=max(prediction.duration_high_s, duration_s),
-    )
+    return prediction.about(max(1, math.ceil(length.mean_s)))

@@ -51,7 +51,7 @@ def trials(
         if part is None or (why := part.refusal(size)) is not None:
             yield _unable(managed, name, why)
         else:
-            figures = kinds.figures(known.job, part.nodes)
+            figures = kinds.figures(known, part.nodes)
             yield _trial(managed, part, known, planned, figures)
 
 

@@ -266,9 +266,4 @@ def _of_all_tasks(prediction: Prediction | None, tasks: int) -> Prediction | Non
     """A pending array weighs as much as all its tasks."""
     if prediction is None or tasks == 1:
         return prediction
-    return replace(
-        prediction,
-        energy_j=prediction.energy_j * tasks,
-        energy_low_j=prediction.energy_low_j * tasks,
-        energy_high_j=prediction.energy_high_j * tasks,
-    )
+    return prediction.each(energy=lambda one: one * tasks)

@@ -32,10 +32,15 @@ _History = list[tuple[str, PastRun]]  # runs with the cluster that each was on
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mass:
-    """Predicted milligrams with their interval, by the intensity that is expected."""
+    """Predicted milligrams with their intervals, by the intensity that is expected.
+
+    ``p25_mg`` and ``p75_mg`` are ``None`` where the prediction has no 50 % interval.
+    """
 
     mg: int
     low_mg: int
+    p25_mg: int | None
+    p75_mg: int | None
     high_mg: int
     label: str
     foretold: bool = True
@@ -88,6 +93,7 @@ class PredictJobs:
             from_history(
                 [self._as_on(managed, cluster, run) for cluster, run in past_runs],
                 user=job.user, name=job.name, cpus=job.cpus,
+                script=known.directives.script_digest if known.directives else None,
                 time_limit_s=job.time_limit_s, power=power,
             ),
             from_limits(job.time_limit_s, power),
@@ -134,9 +140,12 @@ class PredictJobs:
             exact = emissions_mg(left_j, managed.pue_ppm, 1) * ahead.mean_mg_per_kwh * job.tasks
             return charged_mg + to_mg(exact)
 
+        quarter_j, most_j = prediction.energy_p25_j, prediction.energy_p75_j
         return Mass(
             mg=mg(prediction.energy_j),
             low_mg=mg(prediction.energy_low_j),
+            p25_mg=None if quarter_j is None else mg(quarter_j),
+            p75_mg=None if most_j is None else mg(most_j),
             high_mg=mg(prediction.energy_high_j),
             label=ahead.label,
             foretold=ahead.foretold,
@@ -173,7 +182,8 @@ class PredictJobs:
     def _past_runs(self, user: str) -> _History:
         since = self._clock.now() - HISTORY_S
         runs: _History = []
-        for past, done_s, energy_j in self._ledger.jobs.completed(user, since):
+        for completed in self._ledger.jobs.completed(user, since):
+            past = completed.job
             if past.started_at is None or past.ended_at is None:
                 continue
             run = PastRun(
@@ -181,8 +191,9 @@ class PredictJobs:
                 name=past.name,
                 cpus=past.cpus,
                 ended_at=past.ended_at,
-                duration_s=done_s + past.ended_at - past.started_at,
-                energy_j=energy_j,
+                duration_s=completed.done_s + past.ended_at - past.started_at,
+                energy_j=completed.energy_j,
+                script=completed.script_digest,
             )
             runs.append((past.key.cluster, run))
         return runs

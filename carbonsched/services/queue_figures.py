@@ -110,10 +110,9 @@ class QueueFigures:
 
 
 def _finish(job: Job, prediction: Prediction | None, begin_at: int) -> Row:
-    if prediction is None or job.tasks > 1:
-        return {"finish_at": None, "finish_low_at": None, "finish_high_at": None}
-    return {
-        "finish_at": begin_at + prediction.duration_s,
-        "finish_low_at": begin_at + prediction.duration_low_s,
-        "finish_high_at": begin_at + prediction.duration_high_s,
-    }
+    known = prediction if job.tasks == 1 else None
+    found: Row = {}
+    for end in ("", "_low", "_p25", "_p75", "_high"):
+        length_s = None if known is None else getattr(known, f"duration{end}_s")
+        found[f"finish{end}_at"] = None if length_s is None else begin_at + length_s
+    return found

@@ -184,6 +184,8 @@ class Views:
         return row | {
             "mg": mass.mg if mass else None,
             "mg_low": mass.low_mg if mass else None,
+            "mg_p25": mass.p25_mg if mass else None,
+            "mg_p75": mass.p75_mg if mass else None,
             "mg_high": mass.high_mg if mass else None,
         }
 

@@ -21,7 +21,7 @@ from carbonsched.site import Site, load_site
 from carbonsched.submit.options import Options, Places, split_leading, to_directives, to_places
 from carbonsched.submit.sbatch_run import Sbatch, Submitted, become_sbatch, end_like
 from carbonsched.submit.sbatch_words import CommandLine, read_command_line
-from carbonsched.submit.script import ScriptHead, find_script, read_head, scan
+from carbonsched.submit.script import ScriptHead, digest, find_script, read_head, scan
 
 if TYPE_CHECKING:
     from carbonsched.submit.placement import Placed
@@ -124,10 +124,17 @@ def _read_submission(given: Options, words: list[str], line: CommandLine) -> _Su
         head=head,
         stdin=stdin,
         options=options,
-        directives=directives,
+        directives=replace(directives, script_digest=_digest(line, content)),
         places=to_places(options),
         requeue=_requeue_words(line, head) if directives.checkpoint else [],
     )
+
+
+def _digest(line: CommandLine, content: bytes) -> str | None:
+    """Of the script, or of the command that sbatch makes one of."""
+    if line.unknown is not None:
+        return None
+    return digest(os.fsencode(line.values["wrap"]) if "wrap" in line.names else content)
 
 
 def _check_one_job(directives: Directives, line: CommandLine, head: ScriptHead) -> None:

@@ -1,4 +1,4 @@
-"""The head of a batch script: its ``#CARBON`` lines, and what its ``#SBATCH`` lines name."""
+"""A batch script: its ``#CARBON`` lines, what its ``#SBATCH`` lines name, and its digest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from carbonsched.submit.options import Options, read_script_words
 from carbonsched.submit.sbatch_words import CommandLine, read_command_line
 
 _HEAD_BYTES = 1024 * 1024
+_DIGITS = 16  # 64 bits: one user's scripts are thousands at most
 _CARBON = "#CARBON"
 _SBATCH = "#SBATCH"
 _PBS = "#PBS"
+_OPTIONS = (_CARBON, _SBATCH, _PBS)
 _PARTS = (["hetjob"], ["packjob"])  # between the parts of a heterogeneous job
 
 
@@ -51,12 +53,15 @@ def find_script(line: CommandLine) -> Path | None:
 
 
 def read_head(path: Path) -> bytes:
-    """The first megabyte of the script; empty where sbatch is to complain about it instead."""
+    """The first megabyte of the script, and a byte more where there is more.
+
+    Empty where sbatch is to complain about the script instead.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a named pipe would take it from sbatch
             return b""
         with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
+            return file.read(_HEAD_BYTES + 1)
     except OSError:
         return b""
 
@@ -79,6 +84,27 @@ def scan(content: bytes, shown: str) -> ScriptHead:
         elif line.startswith(_CARBON):
             _read_carbon(head, line.removeprefix(_CARBON), f"{shown}:{number}")
     return head
+
+
+def digest(content: bytes) -> str | None:
+    """What tells this script from others; ``None`` for none, and for one of over a megabyte.
+
+    The lines before the first command that give options do not count: who asks for more time, or
+    for another name, runs the same script.
+    """
+    if not content or len(content) > _HEAD_BYTES:
+        return None
+    import hashlib  # noqa: PLC0415 - takes as long to load as all the rest of this package
+
+    lines = iter(content.decode("utf-8", "surrogateescape").split("\n"))
+    kept = []
+    for line in lines:
+        if _is_command(line):
+            kept += [line, *lines]
+        elif not line.startswith(_OPTIONS):
+            kept.append(line)
+    program = "\n".join(kept).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(program).hexdigest()[:_DIGITS]
 
 
 def split_words(text: str) -> list[str]:

@@ -196,11 +196,7 @@ def pending(number: int, chance: random.Random, spreads: Sequence[Spread]) -> Pl
             deferrable=delay_s > 0,
             why="its delay",
         ),
-        prediction=Prediction(
-            source=PredictionSource.HISTORY, samples=12, duration_s=duration_s,
-            duration_low_s=duration_s, duration_high_s=duration_s, energy_j=joules,
-            energy_low_j=joules, energy_high_j=joules, method="", explanation="",
-        ),
+        prediction=Prediction.certain(PredictionSource.HISTORY, duration_s, joules, ""),
         length=length,
         elsewhere=tuple(
             Place(cluster=name, cpus=cpus, watts=watts * 1.1, length=length) for name in others

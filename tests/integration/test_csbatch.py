@@ -11,6 +11,7 @@ import pytest
 
 from carbonsched.cluster.command_line import CommandLineCluster
 from carbonsched.model.directives import Directives, decode_mark
+from carbonsched.submit.script import digest
 from carbonsched.transport.munge import Munge
 from carbonsched.transport.request import signed_payload
 
@@ -103,7 +104,7 @@ def test_a_job_gets_its_lease_its_mark_and_its_plan(csbatch, cluster, listener, 
     assert done.stdout == f"Submitted batch job {job_id}\n"
     assert done.stderr == "csbatch: starts at once\ncsbatch: 12 g ?[31mpredicted\n"
     job = cluster.job(job_id)
-    wish = Directives(max_delay_s=21_600, epochs=9, lease_s=LEASE_S)
+    wish = Directives(max_delay_s=21_600, epochs=9, lease_s=LEASE_S, script_digest=digest(b"true"))
     assert decode_mark(job.comment) == wish
     assert leased(job)
     ((uid, path, document),) = listener.received
@@ -124,7 +125,7 @@ def test_quiet_leaves_the_mark(csbatch, cluster, listener, lab):
     done = csbatch("-Q", "--job-name=quiet-one", "--wrap", "true")
     assert (done.stdout, done.stderr, listener.received) == ("", "", [])
     (job,) = [job for job in cluster.jobs() if job.name == "quiet-one"]
-    assert decode_mark(job.comment) == Directives(lease_s=LEASE_S)
+    assert decode_mark(job.comment) == Directives(lease_s=LEASE_S, script_digest=digest(b"true"))
     lab.slurm("scancel", str(job.key.job_id))
 
 
@@ -172,7 +173,8 @@ def test_the_users_own_begin_and_comment_win(csbatch, cluster, lab):
 def test_now_starts_at_once(csbatch, cluster, lab):
     done = csbatch("--carbon-now", "--parsable", "--wrap", "sleep 20")
     lab.wait_job_state(done.stdout.strip(), "RUNNING", timeout_s=10)
-    assert decode_mark(cluster.job(int(done.stdout)).comment) == Directives(start_now=True)
+    wish = Directives(start_now=True, script_digest=digest(b"sleep 20"))
+    assert decode_mark(cluster.job(int(done.stdout)).comment) == wish
     lab.slurm("scancel", done.stdout.strip())
 
 

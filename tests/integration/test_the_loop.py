@@ -159,6 +159,21 @@ def test_a_script_on_standard_input_may_hold_directives(trial):
     check_evidence(trial, row)
 
 
+def test_the_same_script_under_another_name_is_predicted_from_its_earlier_run(trial):
+    script = trial.lab.home(ADA) / "weekday.sh"
+    script.write_text("#!/bin/sh\n#CARBON --now\nsleep 2\n")
+    job, _ = trial.csbatch(ADA, "--time=1", "-c2", "--job-name=monday", script, "first")
+    (row,) = trial.settled(job)
+    script.write_text("#!/bin/sh\n#SBATCH --time=2\nsleep 2\n")
+    words = ("--begin=now+1hour", "-c2", "--job-name=tuesday", script, "second")
+    again, _ = trial.csbatch(ADA, *words)
+    prediction = trial.queued(again)["prediction"]
+    words = "from 1 earlier job of the same script and CPUs"
+    assert prediction["explanation"].startswith(words)
+    assert prediction["energy_j"] == max(1, row["energy_j"])
+    trial.lab.slurm("scancel", str(again))
+
+
 def test_the_first_epochs_predict_the_whole_job(trial):
     script = trial.lab.home(ADA) / "epochs.py"
     script.write_text(

@@ -50,7 +50,7 @@ def test_why_tells_decision_interval_source_and_epochs(ask):
         "412 g instead of 508 g",
         "CO2, as reckoned 14:21:00: 508 g if started now, 412 g by its plan, 400 g at best,",
         "Prediction from history: 7 earlier jobs of the same name",
-        "1.50 kWh (9 in 10: 1.22 kWh to 1.92 kWh)",
+        "energy 1.50 kWh 1.39 kWh - 1.64 kWh 1.22 kWh - 1.92 kWh",
         "carboncast: DE",
         "Epoch 3 of 50.",
     ):

@@ -30,8 +30,29 @@ def test_it_tells_end_energy_grams_and_grounds_in_80_columns(ask):
     assert all(cells(line) <= 80 for line in lines)
     text = " ".join(" ".join(lines).split())
     assert "Prediction from history: 7 earlier jobs of the same name" in text
-    assert "1.50 kWh (9 in 10: 1.22 kWh to 1.92 kWh)" in text
-    assert "CO2" in text
+    head, *rows = [line.split() for line in lines[3:8]]
+    assert " ".join(head) == "predicted half lie within nine in ten within"
+    assert [" ".join(row) for row in rows] == [
+        "finish Sat 04:00 Sat 03:50 - Sat 04:10 Sat 03:40 - Sat 04:30",
+        "time 02:00:00 01:50:00 - 02:10:00 01:40:00 - 02:30:00",
+        "energy 1.50 kWh 1.39 kWh - 1.64 kWh 1.22 kWh - 1.92 kWh",
+        "CO2 412 g 380 g - 450 g 340 g - 520 g",
+    ]
+
+
+def test_what_is_not_known_is_told_as_such(ask, daemon, samples):
+    job = samples.queue_job()
+    old = dict.fromkeys(("duration_p25_s", "duration_p75_s", "energy_p25_j", "energy_p75_j"))
+    unweighed = dict.fromkeys(("mg", "mg_low", "mg_p25", "mg_p75", "mg_high"))
+    job["prediction"] |= old | unweighed
+    job |= dict.fromkeys(
+        ("finish_at", "finish_low_at", "finish_p25_at", "finish_p75_at", "finish_high_at")
+    )
+    daemon.answers["/v1/queue"] = (200, {"now": samples.NOW, "jobs": [job]})
+    rows = [" ".join(line.split()) for line in ask("1301").splitlines()]
+    assert "time 02:00:00 - 01:40:00 - 02:30:00" in rows
+    assert "CO2 not known" in rows
+    assert not any(row.startswith("finish") for row in rows)
 
 
 def test_for_programs_it_is_the_queues_row(ask):

@@ -184,6 +184,20 @@ def test_a_plan_of_the_third_version_counted(path, open_ledger):
     assert plans.deferral(KEY, shadow=True) is None
 
 
+def test_a_prediction_of_before_quartiles_has_none(path, open_ledger):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrations.apply(Database(connection, strict=True), stop_before="m0008_quartiles")
+        connection.execute(
+            "INSERT INTO predictions VALUES (1, 'lab', 7, 50, 0, 60, 'history', 3, 300, 100, 500,"
+            " 30, 10, 50, 'history/1', 'from 3 earlier jobs')"
+        )
+    plans = open_ledger(path).plans
+    old = plans.prediction(KEY)
+    assert (old.duration_low_s, old.duration_p25_s, old.duration_p75_s) == (100, None, None)
+    assert (old.energy_p25_j, old.energy_p75_j, old.energy_high_j) == (None, None, 50)
+    assert not plans.add_prediction(KEY, old, 70)
+
+
 def test_a_final_job_of_the_second_version_is_complete(second_version, open_ledger):
     settled = open_ledger(second_version).entries.settlement(KEY)
     assert (settled.final, settled.complete, settled.due_at) == (True, True, 0)

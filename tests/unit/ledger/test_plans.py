@@ -8,6 +8,7 @@ import pytest
 
 from carbonsched.model.job import Job, JobKey
 from carbonsched.model.plan import Plan, Reason
+from carbonsched.model.prediction import Prediction, PredictionSource
 
 KEY = JobKey(cluster="lab", job_id=12, submitted_at=1000, restarts=0)
 PLAN = Plan(
@@ -20,9 +21,23 @@ JOB = Job(
 )  # fmt: skip
 
 
+PREDICTION = Prediction(
+    source=PredictionSource.HISTORY, samples=3, duration_s=300, duration_low_s=100,
+    duration_p25_s=200, duration_p75_s=400, duration_high_s=500, energy_j=30, energy_low_j=10,
+    energy_p25_j=20, energy_p75_j=40, energy_high_j=50, method="m", explanation="e",
+)  # fmt: skip
+
+
 @pytest.fixture
 def plans(ledger):
     return ledger.plans
+
+
+def test_a_prediction_comes_back_with_both_intervals_and_is_kept_once(plans):
+    assert plans.add_prediction(KEY, PREDICTION, 1000)
+    assert plans.prediction(KEY) == PREDICTION
+    assert not plans.add_prediction(KEY, PREDICTION, 1100)
+    assert plans.add_prediction(KEY, replace(PREDICTION, duration_p75_s=401), 1200)
 
 
 def test_a_plan_comes_back_as_it_was(plans):

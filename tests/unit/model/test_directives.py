@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from carbonsched.model.directives import CAMPAIGN, MAX_COMMENT, Directives, decode_mark, encode_mark
+from carbonsched.model.directives import (
+    CAMPAIGN,
+    MAX_COMMENT,
+    SCRIPT_DIGEST,
+    Directives,
+    decode_mark,
+    encode_mark,
+)
 
 at_once = st.sampled_from([{}, {"start_now": True}, {"pilot": True}])
 directives = st.builds(
@@ -20,6 +27,7 @@ directives = st.builds(
     budget_mg=st.none() | st.integers(1, 10**12 - 1),
     campaign=st.none() | st.from_regex(CAMPAIGN, fullmatch=True),
     lease_s=st.none() | st.integers(1, 366 * 86_400),
+    script_digest=st.none() | st.from_regex(SCRIPT_DIGEST, fullmatch=True),
 )
 
 
@@ -38,6 +46,8 @@ def test_the_mark_of_an_ordinary_job_can_be_read_by_people():
     assert encode_mark(asked) == "carbonsched/1 delay=21600 epochs=10 checkpoint=1 campaign=sweep-2"
     asked = Directives(checkpoint=True, pilot=True, budget_mg=100_000)
     assert encode_mark(asked) == "carbonsched/1 checkpoint=1 pilot=1 budget=100000"
+    asked = Directives(lease_s=60, script_digest="0123456789abcdef")
+    assert encode_mark(asked) == "carbonsched/1 lease=60 script=0123456789abcdef"
 
 
 words = st.sampled_from(
@@ -92,6 +102,9 @@ def test_any_comment_is_our_mark_or_left_alone(comment):
         "carbonsched/1 campaign=.hidden",
         "carbonsched/1 campaign=a/b",
         "carbonsched/1 campaign=" + "a" * 65,
+        "carbonsched/1 script=",
+        "carbonsched/1 script=0123456789ABCDEF",
+        "carbonsched/1 script=0123456789abcde",
         "carbonsched/1 priority=1",
         "carbonsched/1 delay=60; scontrol shutdown",
         "carbonsched/1 delay=60" + " " * MAX_COMMENT,
@@ -124,6 +137,9 @@ def test_what_is_nearly_a_mark_is_somebody_elses_comment(comment):
         ({"campaign": 5}, "campaign is not a string"),
         ({"campaign": "a\n"}, "a campaign is"),
         ({"campaign": ""}, "a campaign is"),
+        ({"script_digest": 5}, "script_digest is not a string"),
+        ({"script_digest": "train.sh"}, "16 hexadecimal digits"),
+        ({"script_digest": "0123456789abcdef\n"}, "16 hexadecimal digits"),
     ],
 )
 def test_directives_that_cannot_be_say_why(fields, why):

@@ -19,7 +19,8 @@ JOB = Job(
 )
 GUESS = Prediction(
     source=PredictionSource.LIMITS, samples=0, duration_s=60, duration_low_s=30,
-    duration_high_s=90, energy_j=10, energy_low_j=5, energy_high_j=20, method="m", explanation="e",
+    duration_p25_s=None, duration_p75_s=None, duration_high_s=90, energy_j=10, energy_low_j=5,
+    energy_p25_j=None, energy_p75_j=None, energy_high_j=20, method="m", explanation="e",
 )  # fmt: skip
 PLAN = Plan(
     key=KEY, made_at=1000, start_at=5000, baseline_at=1000, latest_at=9000,
@@ -27,17 +28,56 @@ PLAN = Plan(
 )  # fmt: skip
 
 
-@given(st.lists(st.integers(-5, 100), min_size=3, max_size=3))
-def test_a_prediction_lies_within_its_interval(values):
-    low, middle, high = values
-    as_duration = {"duration_low_s": low, "duration_s": middle, "duration_high_s": high}
-    as_energy = {"energy_low_j": low, "energy_j": middle, "energy_high_j": high}
-    for fields, least in ((as_duration, 1), (as_energy, 0)):
-        if least <= low <= middle <= high:
-            assert replace(GUESS, **fields)
-        else:
-            with pytest.raises(ValueError, match="outside its interval"):
-                replace(GUESS, **fields)
+ENDS = ("_low", "_p25", "", "_p75", "_high")
+DURATIONS = [f"duration{end}_s" for end in ENDS]
+ENERGIES = [f"energy{end}_j" for end in ENDS]
+QUARTILES = ("duration_p25_s", "duration_p75_s", "energy_p25_j", "energy_p75_j")
+FIVE = st.lists(st.integers(-5, 100), min_size=5, max_size=5)
+IN_ORDER = st.lists(st.integers(1, 10**6), min_size=5, max_size=5).map(sorted)
+
+
+def figures(prediction, names):
+    return [getattr(prediction, name) for name in names]
+
+
+def fields(durations, energies):
+    names = [*DURATIONS, *ENERGIES]
+    return dict(zip(names, [*durations, *energies], strict=True))
+
+
+@given(FIVE | IN_ORDER, FIVE | IN_ORDER)
+def test_a_prediction_lies_within_its_intervals(durations, energies):
+    in_order = durations == sorted(durations) and energies == sorted(energies)
+    if in_order and durations[0] >= 1 and energies[0] >= 0:
+        assert replace(GUESS, **fields(durations, energies))
+    else:
+        with pytest.raises(ValueError, match="outside its interval"):
+            replace(GUESS, **fields(durations, energies))
+
+
+@given(st.sets(st.sampled_from(QUARTILES)))
+def test_a_prediction_has_all_quartiles_or_none(left_out):
+    certain = Prediction.certain(PredictionSource.LIMITS, 60, 10, "m")
+    if len(left_out) in (0, 4):
+        assert replace(certain, **dict.fromkeys(left_out))
+    else:
+        with pytest.raises(ValueError, match="quartiles"):
+            replace(certain, **dict.fromkeys(left_out))
+
+
+@given(IN_ORDER, IN_ORDER, st.integers(1, 10**6), st.booleans())
+def test_the_figures_of_a_prediction_change_together(durations, energies, duration_s, old):
+    whole = replace(
+        GUESS, **fields(durations, energies) | (dict.fromkeys(QUARTILES) if old else {})
+    )
+    twice = whole.each(energy=lambda one: 2 * one)
+    assert figures(twice, DURATIONS) == figures(whole, DURATIONS)
+    assert figures(twice, ENERGIES) == [one and 2 * one for one in figures(whole, ENERGIES)]
+    moved = whole.about(duration_s)
+    assert (moved.duration_s, moved.energy_j) == (duration_s, whole.energy_j)
+    assert moved.duration_low_s == min(whole.duration_low_s, duration_s)
+    assert moved.duration_high_s == max(whole.duration_high_s, duration_s)
+    assert old == (moved.duration_p25_s is None)
 
 
 def test_a_plan_says_what_it_saves_where_that_is_known():

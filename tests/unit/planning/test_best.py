@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,9 +87,7 @@ def test_what_nothing_tells_is_not_known(grams, more):
     st.none() | st.integers(1, 30 * HOUR),
 )
 def test_it_is_never_more_than_planned_or_at_once(grams, slack_s, length_s, busy, standing_s):
-    guess = replace(
-        GUESS, duration_s=length_s, duration_low_s=length_s, duration_high_s=length_s
-    )  # fmt: skip
+    guess = GUESS.each(duration=lambda _: length_s)
     standing = None if standing_s is None else NOW + standing_s
     one = planned(
         grams, slack_s=slack_s, prediction=guess, cpus=1, planned_start_at=standing,

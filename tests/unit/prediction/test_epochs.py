@@ -71,13 +71,24 @@ def test_variation_within_the_epoch_widens_the_interval():
 
 
 def test_more_epochs_narrow_the_interval_and_the_last_one_closes_it():
-    widths = []
+    widths, halves = [], []
     for count in (1, 2, 4, 8, 10):
         made = from_epochs(even(count), epochs_total=10, started_at=STARTED)
         assert made.duration_s == 1030
         widths.append(made.duration_high_s - made.duration_low_s)
+        halves.append(made.duration_p75_s - made.duration_p25_s)
     assert widths == sorted(widths, reverse=True)
-    assert widths[-1] == 0
+    assert all(half < width for half, width in zip(halves[:-1], widths[:-1], strict=True))
+    assert (halves[-1], widths[-1]) == (0, 0)
+
+
+def test_of_energy_outside_epochs_half_is_left_out_at_the_lower_quartile():
+    """All epochs are done, so only the 100 s before the first, at 200 W at most, are in doubt."""
+    marks = [epoch(number + 1, 100 + 100 * number, 100, 20_000) for number in range(3)]
+    made = from_epochs(marks, epochs_total=3, started_at=STARTED)
+    assert made.energy_j == 60_000 + 20_000
+    assert (made.energy_low_j, made.energy_p25_j) == (60_000, 70_000)
+    assert (made.energy_p75_j, made.energy_high_j) == (80_000, 80_000)
 
 
 def test_nodes_of_a_job_are_summed_and_an_epoch_waits_for_all_of_them():
@@ -186,6 +197,7 @@ def test_any_epochs_make_a_prediction_that_holds_together(parts, total, sd, star
     used_j = sum(mark.energy_millij for mark in marks) / 1000
     assert made.energy_j >= int(used_j)
     assert made.energy_low_j >= int(used_j) - 1
+    assert None not in (made.duration_p25_s, made.duration_p75_s)
     chance.shuffle(marks)
     again = from_epochs(marks, epochs_total=total, started_at=STARTED)
     assert again == made

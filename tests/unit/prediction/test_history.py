@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,6 +53,40 @@ def test_same_cpus_come_after_the_same_name():
     assert predict([]) is None
 
 
+CLOSEST_FIRST = [
+    (past(script="s"), "from 1 earlier job of the same script, name and CPUs"),
+    (past(name="other", script="s"), "from 1 earlier job of the same script and CPUs"),
+    (past(script="t"), "from 1 earlier job of the same name and CPUs"),
+    (past(cpus=8, name="other", script="s"), "from 1 earlier job of the same script, scaled to"),
+    (past(cpus=8), "from 1 earlier job of the same name, scaled to its CPUs"),
+    (past(name="other"), "from 1 earlier job of the same user and CPUs"),
+    (past(name="other", cpus=8, script="t"), None),
+]
+
+
+@pytest.mark.parametrize("rank", range(len(CLOSEST_FIRST)))
+def test_the_closest_kind_that_there_is_counts_alone(rank):
+    """Whatever is less like the job, and newer, is left out."""
+    runs = [replace(run, ended_at=number) for number, (run, _) in enumerate(CLOSEST_FIRST)][rank:]
+    made, words = predict(runs, script="s"), CLOSEST_FIRST[rank][1]
+    assert (made is None) == (words is None)
+    assert made is None or made.explanation.startswith(words)
+
+
+def test_several_jobs_of_the_same_script_are_counted():
+    made = predict([past(name=f"run{number}", script="s") for number in range(4)], script="s")
+    assert made.explanation == "from 4 earlier jobs of the same script and CPUs"
+    scaled = predict([past(name="other", cpus=8, script="s")], script="s")
+    assert (scaled.duration_s, scaled.energy_j) == (HOUR, 500)
+
+
+def test_jobs_without_a_digest_are_not_of_one_script():
+    made = predict([past(name="other"), past(name="other", script="s")], script=None)
+    assert made.explanation == "from 2 earlier jobs of the same user and CPUs"
+    made = predict([past(name="other")], script="s")
+    assert made.explanation == "from 1 earlier job of the same user and CPUs"
+
+
 def test_a_job_is_never_predicted_to_need_nothing():
     """Energies are whole joules: runs of a moment are 0 J, but the next one may be longer."""
     made = predict([past(duration_s=1, energy_j=0)])
@@ -69,9 +106,22 @@ def test_few_runs_give_a_wider_interval_than_many():
     assert few.duration_high_s > 5 * few.duration_s  # a single run tells little
 
 
+def test_both_intervals_are_of_one_t_about_the_median_in_factors():
+    made = predict([past(duration_s=10_000, energy_j=10**6)])
+    most, half = (math.exp(t * 1.2 * math.sqrt(2)) for t in (2.132, 0.7407))  # 4 degrees of freedom
+    for low, middle, high, factor in (
+        (made.duration_p25_s, made.duration_s, made.duration_p75_s, half),
+        (made.energy_p25_j, made.energy_j, made.energy_p75_j, half),
+        (made.duration_low_s, made.duration_s, made.duration_high_s, most),
+        (made.energy_low_j, made.energy_j, made.energy_high_j, most),
+    ):
+        assert low == pytest.approx(middle / factor, rel=0.01)
+        assert high == pytest.approx(middle * factor, rel=0.01)
+
+
 def test_the_time_limit_caps_the_duration():
     made = predict([past()], time_limit_s=1800)
-    assert (made.duration_s, made.duration_high_s) == (1800, 1800)
+    assert (made.duration_s, made.duration_p75_s, made.duration_high_s) == (1800, 1800, 1800)
 
 
 def test_runs_without_energy_need_a_power_model():
@@ -80,6 +130,7 @@ def test_runs_without_energy_need_a_power_model():
     made = predict(runs, power=POWER)
     assert made.energy_j == HOUR * 200
     assert "none of them metered" in made.explanation
+    assert made.energy_p25_j == int(made.duration_p25_s * (100 + 200 * 2 / 9))
     mixed = predict([past(), *runs], power=POWER)
     assert mixed.energy_j == 1000
     assert "1 of them metered" in mixed.explanation
@@ -98,6 +149,9 @@ def test_limits_are_the_last_resort_and_say_so():
     made = from_limits(HOUR, POWER)
     assert (made.duration_s, made.duration_high_s, made.duration_low_s) == (HOUR, HOUR, 18)
     assert (made.energy_low_j, made.energy_j, made.energy_high_j) == (1800, 720_000, 1_080_000)
+    # Evenly between: 2 of 9 parts of the range from either end, and never beyond the centre.
+    assert (made.duration_p25_s, made.duration_p75_s) == (18 + 796, HOUR)
+    assert (made.energy_p25_j, made.energy_p75_j) == (241_400, 840_400)
     assert from_limits(None, POWER) is None
     assert from_limits(HOUR, None) is None
     chosen = choose(None, None, made)
@@ -119,6 +173,7 @@ runs_lists = st.lists(
         past,
         name=st.sampled_from(["train", "other"]),
         cpus=st.sampled_from([4, 8]),
+        script=st.sampled_from([None, "s", "t"]),
         ended_at=st.integers(0, 9),
         duration_s=st.integers(0, 10**6),
         energy_j=st.none() | st.integers(0, 10**9),
@@ -127,11 +182,13 @@ runs_lists = st.lists(
 )
 
 
-@given(runs_lists, st.none() | st.integers(1, 10**6))
+@given(runs_lists, st.none() | st.integers(1, 10**6), st.sampled_from([None, "s"]))
 @settings(max_examples=150)
-def test_any_history_makes_an_interval_that_holds_its_centre(runs, limit_s):
-    made = predict(runs, time_limit_s=limit_s, power=POWER)
-    usable = [r for r in runs if r.duration_s and (r.name == "train" or r.cpus == 4)]
+def test_any_history_makes_an_interval_that_holds_its_centre(runs, limit_s, script):
+    made = predict(runs, time_limit_s=limit_s, power=POWER, script=script)
+    alike = [r for r in runs if r.name == "train" or r.cpus == 4 or (script and r.script == script)]
+    usable = [r for r in alike if r.duration_s]
     assert (made is None) == (not usable)
+    assert made is None or None not in (made.duration_p25_s, made.energy_p75_j)
     if made is not None and limit_s is not None:
         assert made.duration_high_s <= limit_s

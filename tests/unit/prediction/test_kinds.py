@@ -27,8 +27,8 @@ def run(kinds, watts, *, user="ada", name="train", cpus=2, ran_s=100, at=0):
     )  # fmt: skip
 
 
-def told(where, own=(), everybody=()):
-    return figures(where, own, everybody, user="ada", name="train", cpus=2)
+def told(where, own=(), everybody=(), **more):
+    return figures(where, own, everybody, **{"user": "ada", "name": "train", "cpus": 2, **more})
 
 
 def others(times, jobs=3):
@@ -45,6 +45,12 @@ def test_three_runs_there_say_all():
     found = told(nodes("new"), own, others(0.5)).power
     assert (found.watts_per_cpu, found.source, found.samples) == (31, PowerSource.HISTORY, 3)
     assert found.words == "by 3 earlier jobs there"
+
+
+def test_runs_of_the_same_script_come_before_those_of_the_same_name():
+    own = [replace(run(NEW, 30, name="other"), script="s")] * 3 + [run(NEW, 8)] * 5
+    assert told(nodes("new"), own, script="s").power.watts_per_cpu == 30
+    assert told(nodes("new"), own).power.watts_per_cpu == 8
 
 
 def test_fewer_count_by_the_ratio_that_other_jobs_showed():

@@ -16,7 +16,8 @@ from carbonsched.prediction import as_one, from_epochs, rest_of
 
 WHOLE = Prediction(
     source=PredictionSource.HISTORY, samples=5, duration_s=7200, duration_low_s=3600,
-    duration_high_s=14_400, energy_j=720_000, energy_low_j=360_000, energy_high_j=1_440_000,
+    duration_p25_s=6000, duration_p75_s=8000, duration_high_s=14_400, energy_j=720_000,
+    energy_low_j=360_000, energy_p25_j=600_000, energy_p75_j=800_000, energy_high_j=1_440_000,
     method="history/1", explanation="from 5 earlier jobs",
 )  # fmt: skip
 
@@ -26,14 +27,30 @@ def test_the_rest_draws_the_power_of_the_whole_and_lasts_for_the_stop_too():
     assert (rest.duration_s, rest.energy_j) == (1800, 180_000)
     assert (rest.duration_low_s, rest.duration_high_s) == (900, 3600)
     assert (rest.energy_low_j, rest.energy_high_j) == (90_000, 360_000)
+    assert (rest.duration_p25_s, rest.duration_p75_s) == (1500, 2000)
+    assert (rest.energy_p25_j, rest.energy_p75_j) == (150_000, 200_000)
     assert rest.explanation == (
         "from 5 earlier jobs; this run goes on after a stop, so what is left of it"
     )
 
 
+def test_where_epochs_told_the_rest_is_as_uncertain_as_the_whole():
+    rest = rest_of(replace(WHOLE, source=PredictionSource.EPOCHS), left_s=3600, cost_s=0)
+    assert (rest.duration_p25_s, rest.duration_p75_s) == (2400, 4400)
+    assert (rest.energy_p25_j, rest.energy_p75_j) == (240_000, 440_000)
+
+
+def test_of_a_whole_without_quartiles_the_rest_has_none():
+    old = replace(
+        WHOLE, duration_p25_s=None, duration_p75_s=None, energy_p25_j=None, energy_p75_j=None
+    )
+    rest = rest_of(old, left_s=1500, cost_s=300)
+    assert (rest.duration_low_s, rest.duration_p25_s, rest.energy_p75_j) == (900, None, None)
+
+
 @pytest.mark.parametrize("left_s", [1, 10_000_000])
 def test_an_interval_holds_its_middle(left_s):
-    rest = rest_of(WHOLE, left_s=left_s, cost_s=0)
+    rest = rest_of(WHOLE, left_s=left_s, cost_s=0)  # which checks that its figures are in order
     assert 1 <= rest.duration_low_s <= rest.duration_s <= rest.duration_high_s
     assert rest.energy_low_j <= rest.energy_j <= rest.energy_high_j
 
@@ -95,7 +112,9 @@ def test_of_epochs_that_are_alike_the_second_run_has_those_that_the_first_has_no
     used_j = (total - kept) * 1000 + (start_up_s + between_s) * 10
     assert rest.energy_j == pytest.approx(len(nodes) * used_j, rel=1e-3, abs=20)
     assert rest.duration_s + joined.before_s == whole.duration_s
+    assert rest.duration_p75_s + joined.before_s == whole.duration_p75_s
     assert rest.energy_j + joined.before_j == whole.energy_j
+    assert rest.energy_p75_j + joined.before_j == whole.energy_p75_j
     assert f"{kept} of them in runs before this" in rest.explanation
 
 

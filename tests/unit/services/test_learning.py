@@ -21,7 +21,8 @@ DAY = 24 * HOUR
 WISH = Directives(max_delay_s=6 * HOUR)
 GUESS = Prediction(
     source=PredictionSource.LIMITS, samples=0, duration_s=HOUR, duration_low_s=18,
-    duration_high_s=HOUR, energy_j=144_000, energy_low_j=0, energy_high_j=288_000, method="m",
+    duration_p25_s=800, duration_p75_s=HOUR, duration_high_s=HOUR, energy_j=144_000,
+    energy_low_j=0, energy_p25_j=64_000, energy_p75_j=224_000, energy_high_j=288_000, method="m",
     explanation="",
 )  # fmt: skip
 
@@ -108,7 +109,7 @@ def test_epochs_tell_what_is_left(site):
     job = site.slurm.submit()
     left = learnt(site).left
     assert left(job, by_epochs, START, START + 500) == Spread.exactly(1500)
-    beyond = replace(by_epochs, duration_s=9000, duration_high_s=9000)
+    beyond = by_epochs.about(9000)
     assert left(job, beyond, START, START + 500) == Spread.exactly(HOUR - 500)
 
 
@@ -123,8 +124,10 @@ def test_without_a_limit_a_prediction_tells_and_without_both_nothing_does(site):
 def test_a_prediction_for_the_length_that_is_expected_has_the_same_energy():
     half = as_expected(GUESS, Spread((900.0, 2700.0), (1.0, 1.0)))
     assert (half.duration_s, half.energy_j) == (1800, 144_000)
+    assert (half.duration_p25_s, half.duration_p75_s) == (800, HOUR)
     longer = as_expected(GUESS, Spread.exactly(2 * HOUR))
     assert (longer.duration_high_s, longer.energy_j) == (2 * HOUR, 144_000)
+    assert (longer.duration_p25_s, longer.duration_p75_s) == (800, 2 * HOUR)
     assert as_expected(GUESS, None) is GUESS
 
 

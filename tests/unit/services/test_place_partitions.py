@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from carbonsched.errors import ClusterUnavailableError, RequestError
-from carbonsched.model.directives import Directives
+from carbonsched.model.directives import Directives, encode_mark
 from carbonsched.model.placement import Candidacy, JobSize
 from carbonsched.ports import Partition, Reservation
 from carbonsched.services.place import Submitter
@@ -97,6 +97,16 @@ def test_by_declared_figures_the_frugal_nodes_are_chosen(kinds):
         " for its nodes; hungry: about 4.80 g starting now, by the power declared for its nodes"
     )
     assert (rows["frugal"]["power"], rows["frugal"]["samples"]) == ("declared", 0)
+
+
+def test_runs_of_the_same_script_count_whatever_their_name(kinds):
+    script = replace(NOW, script_digest="0123456789abcdef")
+    ran(kinds, "frugal", 300 * 70, name="monday", comment=encode_mark(script))
+    larger = replace(HOUR, tasks=4)
+    _, rows = place(kinds, size=larger, directives=script)
+    assert (rows["frugal"]["power"], rows["frugal"]["samples"]) == ("history", 3)
+    _, rows = place(kinds, size=larger)
+    assert rows["frugal"]["power"] == "declared"
 
 
 def test_three_runs_there_count_before_what_is_declared(kinds):

@@ -516,8 +516,8 @@ def test_what_is_learnt_of_a_job_in_pieces_is_its_whole_length(site, requeued):
     site.adopt.run()
     (run,) = site.ledger.jobs.ended("lab", 0, 10)
     assert (run.key.restarts, run.ran_s) == (1, 3 * HOUR)
-    ((job, done_s, _),) = site.ledger.jobs.completed("ada", 0)
-    assert (job.key.restarts, done_s) == (1, HOUR)
+    (run,) = site.ledger.jobs.completed("ada", 0)
+    assert (run.job.key.restarts, run.done_s) == (1, HOUR)
 
 
 def test_a_run_that_ended_to_go_on_teaches_nothing(site, signalled):

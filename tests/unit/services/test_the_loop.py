@@ -348,8 +348,25 @@ def test_the_queue_shows_plans_of_one_user_only(site):
     assert [row["user"] for row in rows] == ["ada"]
     assert rows[0]["planned_start_at"] == START + HOUR
     assert rows[0]["saved_mg"] > 0
-    assert rows[0]["prediction"]["source"] == "limits"
     assert len(site.views.queue(None)["jobs"]) == 2
+
+
+def test_the_queue_shows_a_prediction_with_both_intervals(site):
+    site.forecast(400, 100, 400)
+    site.slurm.submit("ada", Directives())
+    site.round()
+    (row,) = site.views.queue("ada")["jobs"]
+    told = row["prediction"]
+    assert told["source"] == "limits"
+    ends = ("_low", "_p25", "", "_p75", "_high")
+    for figures in (
+        [told[f"duration{end}_s"] for end in ends],
+        [told[f"energy{end}_j"] for end in ends],
+        [told["mg" + end] for end in ends],
+        [row[f"finish{end}_at"] for end in ends],
+    ):
+        assert figures == sorted(figures)
+    assert told["mg_low"] < told["mg_p25"] < told["mg"] < told["mg_p75"] < told["mg_high"]
 
 
 def test_a_clock_that_goes_back_charges_nothing_twice(site):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
@@ -13,7 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from carbonsched.model.directives import decode_mark
 from carbonsched.submit.sbatch_run import Submitted, find_submitted
+
+
+def sha(script: bytes) -> bytes:
+    return hashlib.sha256(script).hexdigest()[:16].encode()
 
 
 def test_lease_and_mark_come_first_and_the_users_words_follow(place):
@@ -72,7 +78,10 @@ def test_a_pilot_takes_no_lease_as_its_first_epoch_comes_at_once(place):
 def test_the_command_line_wins_over_a_pilot_of_the_script(place):
     (place.folder / "job.sh").write_text("#!/bin/sh\n#CARBON --pilot --epochs=3\nhostname\n")
     place.run("--carbon-now", "job.sh")
-    assert place.words() == [b"--comment=carbonsched/1 epochs=3 now=1", b"job.sh"]
+    assert place.words() == [
+        b"--comment=carbonsched/1 epochs=3 now=1 script=" + sha(b"#!/bin/sh\nhostname\n"),
+        b"job.sh",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +132,39 @@ def test_carbon_lines_and_the_command_line_join(place):
         "#!/bin/sh\n#CARBON --max-delay=6h --epochs=3\nhostname\n#CARBON --checkpoint\n"
     )
     place.run("--carbon-epochs=5", "job.sh")
-    assert b"--comment=carbonsched/1 delay=21600 epochs=5 lease=77" in place.words()
+    digest = sha(b"#!/bin/sh\nhostname\n#CARBON --checkpoint\n")  # behind a command it is a comment
+    mark = b"--comment=carbonsched/1 delay=21600 epochs=5 lease=77 script=" + digest
+    assert mark in place.words()
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin"),
+    [
+        (["job.sh"], b""),
+        (["--job-name=other", "-n4", "job.sh", "--lr", "3"], b""),
+        (["--array=1-3", "job.sh"], b""),
+        (["-n1", ":", "-n2", "job.sh"], b""),
+        (["on-the-path.sh"], b""),
+        ([], b"#!/bin/sh\n#CARBON --epochs=3\n#SBATCH -n4\n./train \xff\n"),
+        (["--wrap", os.fsdecode(b"#!/bin/sh\n./train \xff\n")], b""),
+    ],
+)
+def test_one_script_has_one_digest_wherever_sbatch_takes_it_from(place, words, stdin):
+    script = b"#!/bin/sh\n./train \xff\n"
+    (place.folder / "path").mkdir()
+    for name in ("job.sh", "path/on-the-path.sh"):
+        (place.folder / name).write_bytes(script)
+    place.run(*words, stdin=stdin, PATH=f"{place.folder}/path:{os.environ['PATH']}")
+    asked = decode_mark(place.words()[1].decode().removeprefix("--comment="))
+    assert asked.script_digest == sha(script).decode()
+
+
+def test_a_script_that_cannot_be_read_is_submitted_without_a_digest(place):
+    os.mkfifo(place.folder / "pipe")
+    (place.folder / "large.sh").write_bytes(b"#!/bin/sh\n./train\n" + b"#" * 2**20)
+    for script in ("absent.sh", "pipe", "large.sh"):
+        place.run(script)
+        assert place.words()[1:] == [b"--comment=carbonsched/1 lease=77", script.encode()]
 
 
 MARK = b"--comment=carbonsched/1 checkpoint=1 lease=77"
@@ -187,7 +228,9 @@ def test_a_script_from_standard_input_is_read_and_handed_on(place):
     script = b"#!/bin/sh\n#CARBON --max-delay=1h\n\xff\x00 hostname\n" + b"x" * 300_000
     place.run("-n2", stdin=script)
     assert place.stdin() == script
-    assert place.words()[1] == b"--comment=carbonsched/1 delay=3600 lease=77"
+    kept = script.replace(b"#CARBON --max-delay=1h\n", b"")
+    mark = b"--comment=carbonsched/1 delay=3600 lease=77 script="
+    assert place.words()[1] == mark + sha(kept)
 
 
 def test_with_a_script_file_standard_input_stays_sbatchs(place):

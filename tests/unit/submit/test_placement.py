@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from carbonsched.submit.script import digest
 from carbonsched.transport.munge import Munge
 from carbonsched.transport.request import signed_payload
 
@@ -20,6 +21,9 @@ ROWS = [
 ]
 CHOICE = {"chosen": "north", "text": TEXT, "clusters": ROWS}
 LEASE = [b"--begin=now+77", b"--comment=carbonsched/1 lease=77"]
+BARE = "#!/bin/sh\n"
+"""A script, of which lines of options are no part."""
+LEASE_OF_BARE = [LEASE[0], LEASE[1] + f" script={digest(BARE.encode())}".encode()]
 
 
 class Daemon:
@@ -141,9 +145,9 @@ def test_explain_tells_each_cluster(place, daemon):
     ],
 )
 def test_a_cluster_of_the_owners_own_is_left_alone(place, daemon, words, script, environment):
-    (place.folder / "job.sh").write_text(f"#!/bin/sh\n{script}")
+    (place.folder / "job.sh").write_text(BARE + script)
     done = place.run("--carbon-clusters=any", *words, "job.sh", **environment)
-    assert place.words() == [*LEASE, *map(str.encode, words), b"job.sh"]
+    assert place.words() == [*LEASE_OF_BARE, *map(str.encode, words), b"job.sh"]
     assert daemon.asked is None
     assert said(done)[0] == "--clusters=lab is given, so no cluster is chosen"
 
@@ -151,10 +155,10 @@ def test_a_cluster_of_the_owners_own_is_left_alone(place, daemon, words, script,
 @pytest.mark.parametrize("in_script", [False, True])
 def test_a_job_that_depends_on_others_stays_on_their_cluster(place, daemon, in_script):
     line = "#SBATCH -d afterok:7\n" if in_script else ""
-    (place.folder / "job.sh").write_text(f"#!/bin/sh\n{line}")
+    (place.folder / "job.sh").write_text(BARE + line)
     words = [] if in_script else ["--dependency=afterok:7"]
     done = place.run("--carbon-clusters=any", *words, "job.sh")
-    assert place.words() == [*LEASE, *map(str.encode, words), b"job.sh"]
+    assert place.words() == [*LEASE_OF_BARE, *map(str.encode, words), b"job.sh"]
     assert daemon.asked is None
     assert said(done)[0] == "--dependency names jobs of one cluster, so no cluster is chosen"
 
@@ -307,9 +311,9 @@ def test_partitions_are_of_the_cluster_that_the_owner_names(place, parts):
     ],
 )
 def test_a_partition_of_the_owners_own_is_left_alone(place, parts, words, script, environment):
-    (place.folder / "job.sh").write_text(f"#!/bin/sh\n{script}")
+    (place.folder / "job.sh").write_text(BARE + script)
     done = place.run(OLD_OR_NEW, *words, "job.sh", **environment)
-    assert place.words() == [*LEASE, *map(str.encode, words), b"job.sh"]
+    assert place.words() == [*LEASE_OF_BARE, *map(str.encode, words), b"job.sh"]
     assert parts.asked is None
     assert said(done)[0] == "--partition=old is given, so no partition is chosen"
 

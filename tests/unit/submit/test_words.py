@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonsched.errors import RequestError
+from carbonsched.model.directives import Directives, decode_mark, encode_mark
 from carbonsched.submit.sbatch_words import read_command_line
-from carbonsched.submit.script import find_script, scan, split_words
+from carbonsched.submit.script import digest, find_script, scan, split_words
 
 
 @pytest.mark.parametrize(
@@ -152,6 +153,46 @@ def test_any_script_can_be_scanned(content):
     except RequestError as error:
         problem = str(error)
     assert not problem or problem.startswith("x:")
+
+
+SCRIPT = b"#!/bin/sh\n# a note\n\nset -e\n#SBATCH -n4\n./train\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"#SBATCH --time=4:00:00", b"#SBATCH -J other", b"#CARBON --epochs=9", b"#PBS -a 1200"],
+)
+def test_options_in_its_head_make_no_other_script(line):
+    assert digest(SCRIPT.replace(b"# a note\n", b"# a note\n" + line + b"\n")) == digest(SCRIPT)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"./train", b"./train --lr=3"),
+        (b"a note", b"another note"),
+        (b"-n4", b"-n8"),  # behind the first command it is a comment
+        (b"/bin/sh", b"/bin/bash"),
+        (b"\n\n", b"\n"),
+    ],
+)
+def test_any_other_text_makes_another_script(old, new):
+    assert digest(SCRIPT.replace(old, new)) != digest(SCRIPT)
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_any_script_has_a_digest_that_a_mark_can_carry(one, another):
+    for content in (one, another):
+        told = digest(content)
+        assert (told is None) == (content == b"")
+        assert decode_mark(encode_mark(Directives(script_digest=told))).script_digest == told
+    same_head = b"set -e\n"
+    assert (digest(same_head + one) == digest(same_head + another)) == (one == another)
+
+
+def test_a_script_of_more_than_a_megabyte_has_none():
+    assert digest(b"#" * 2**20) is not None
+    assert digest(b"#" * (2**20 + 1)) is None
 
 
 def test_the_script_is_looked_for_where_sbatch_looks(tmp_path, monkeypatch):
