@@ -106,6 +106,15 @@ class ReadingTable:
         )  # fmt: skip
         return [read_part(row) for row in rows]
 
+    def epoch_count(self, key: JobKey) -> int:
+        """How many epochs' records there are of a run."""
+        (row,) = self._file.rows(
+            "SELECT COUNT(*) AS records FROM epochs WHERE cluster = :cluster AND job_id = :job_id"
+            " AND restarts = :restarts",
+            cluster=key.cluster, job_id=key.job_id, restarts=key.restarts,
+        )  # fmt: skip
+        return int(row["records"])
+
     def epochs_of(self, key: JobKey, since_at: int) -> list[EpochRecord]:
         """A job's epochs since an instant, by number."""
         names = ", ".join(EpochRecord.__dataclass_fields__)

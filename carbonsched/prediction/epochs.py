@@ -6,7 +6,8 @@ The formulas and why they are so: docs/explanation/prediction.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
@@ -17,6 +18,28 @@ from carbonsched.prediction.whole_epochs import WholeEpoch, whole_epochs
 
 METHOD = f"{course.METHOD}/{course.VERSION}"
 _MS_PER_S = 1000
+_FEW = 10
+"""With more epochs of its own a job tells more than earlier trainings do."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierTraining:
+    """The epochs of a training like a job's, of the same owner, which ran to its own end."""
+
+    records: tuple[EpochRecord, ...]
+    node_count: int
+
+    @property
+    def epochs_total(self) -> int:
+        """How many it was to have, as its marks said; 0 where they did not."""
+        return max((record.epochs or 0 for record in self.records), default=0)
+
+    def log(self) -> list[course.Epoch]:
+        """Its epochs from the first on; none where one in between is not known."""
+        done = whole_epochs(self.records)
+        if [one.number for one in done] != list(range(1, len(done) + 1)):
+            return []
+        return _all_costs(done, _scale(self.records, self.node_count))
 
 
 def from_epochs(
@@ -26,13 +49,16 @@ def from_epochs(
     started_at: int,
     node_count: int = 1,
     validate_every: int | None = None,
+    earlier: Sequence[EarlierTraining] = (),
 ) -> Prediction | None:
     """Predict the whole job from its epochs so far, of one run on all its nodes.
 
     ``epochs_total`` is what the owner declared; ``None`` takes what the marks themselves say.
     Time before the first epoch counts once, and pauses as they were on average. ``validate_every``
-    is the declared period of heavier epochs. Returns ``None`` while no epoch is complete on every
-    node that reports, or where nothing says how many epochs there will be.
+    is the declared period of heavier epochs. Of ``earlier`` trainings the epochs count as long as
+    the job itself has told few, and when they ended if they were to be as long. Returns ``None``
+    while no epoch is complete on every node that reports, or where nothing says how many epochs
+    there will be.
     """
     marks = list(records)
     done = whole_epochs(marks)
@@ -40,19 +66,19 @@ def from_epochs(
     if not done or total < 1:
         return None
     reporting = len({mark.node for mark in marks})
-    scale = max(1.0, node_count / reporting)
+    scale = _scale(marks, node_count)
     first, last = done[0], done[-1]
     remaining = max(0, total - last.number)
     pause_s = _mean_pause_ms(done) / _MS_PER_S
     start_up_s = max(0.0, first.start_ms / _MS_PER_S - started_at)
     elapsed_s = start_up_s + (last.end_ms - first.start_ms) / _MS_PER_S
+    logs = [(log, one.epochs_total) for one in earlier if (log := one.log())]
     found = course.foresee(
-        [
-            _costs(epoch, scale, resumed=before is not None and before.restarts < epoch.restarts)
-            for before, epoch in zip((None, *done), done, strict=False)
-        ],
+        _all_costs(done, scale),
         max(total, last.number),
         validate_every=validate_every,
+        earlier=[log for log, _ in logs] if len(done) <= _FEW else (),
+        ended_after=[log[-1].number for log, declared in logs if declared == total],
     )
     marked_s = sum(epoch.length_ms for epoch in done) / _MS_PER_S
     duration = found.seconds.plus(elapsed_s + remaining * pause_s - marked_s)
@@ -80,6 +106,18 @@ def from_epochs(
         method=METHOD,
         explanation=_explanation(len(done), last.number, total, reporting, node_count, found),
     )
+
+
+def _scale(records: Iterable[EpochRecord], node_count: int) -> float:
+    """By how much a job's nodes are more than those that tell of its epochs."""
+    return max(1.0, node_count / len({record.node for record in records}))
+
+
+def _all_costs(done: Sequence[WholeEpoch], scale: float) -> list[course.Epoch]:
+    return [
+        _costs(epoch, scale, resumed=before is not None and before.restarts < epoch.restarts)
+        for before, epoch in zip((None, *done), done, strict=False)
+    ]
 
 
 def _costs(epoch: WholeEpoch, scale: float, *, resumed: bool) -> course.Epoch:
@@ -114,6 +152,10 @@ def _explanation(
     words = f"from {epochs}, {total} in all"
     if found.warm_parts:
         words += "; its first epoch's warm-up counts once"
+    if found.earlier:
+        words += f"; as {found.earlier} earlier training{'s' if found.earlier > 1 else ''} went on"
+    if found.stops:
+        words += f"; of those before, {found.stops} stopped early"
     if reporting < node_count:
         words += f"; {reporting} of {node_count} nodes report epochs, the others taken to be alike"
     return words

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from carbonsched.ledger import Ledger
-from carbonsched.ledger.jobs import KnownJob
-from carbonsched.model.epoch import EpochRecord
-from carbonsched.model.job import Job, JobKey
+from carbonsched.ledger.jobs import CompletedRun, KnownJob
+from carbonsched.model.job import Job
 from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.ports import Clock
 from carbonsched.prediction import (
     PastRun,
-    as_one,
     choose,
-    from_epochs,
     from_history,
     from_limits,
     power_range,
@@ -22,12 +20,10 @@ from carbonsched.prediction import (
 )
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters, ManagedCluster
+from carbonsched.services.own_epochs import OwnEpochs
 from carbonsched.units import emissions_mg, to_mg
 
 HISTORY_S = 180 * 86_400
-MOST_PIECES = 50
-"""How many runs of one job are looked back at: a bound, for a ledger that names one by itself."""
-_History = list[tuple[str, PastRun]]  # runs with the cluster that each was on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,41 +53,44 @@ class PredictJobs:
         self._grid = grid
         self._clock = clock
         self._stop_cost_s = stop_cost_s
+        self._own_epochs = OwnEpochs(ledger)
 
     def run(self) -> int:
         """Predict every open job; returns how many could be predicted."""
-        history: dict[str, _History] = {}
-        predicted = 0
+        history: dict[str, list[CompletedRun]] = {}
+        predicted, there = 0, set()
         for managed in self._clusters:
             for known in self._ledger.jobs.open(managed.name):
+                there.add(known.job.key)
                 user = known.job.user
                 if user not in history:
-                    history[user] = self._past_runs(user)
+                    history[user] = self._completed(user)
                 predicted += self._predict(known, history[user]) is not None
+        self._own_epochs.forget_all_but(there)
         return predicted
 
     def one(self, known: KnownJob) -> Prediction | None:
         """Predict one job, one task of it if it is an array; keeps the prediction."""
-        return self._predict(known, self._past_runs(known.job.user))
+        return self._predict(known, self._completed(known.job.user))
 
     def tentatively(self, known: KnownJob) -> Prediction | None:
         """The same of a job that is not in Slurm yet; keeps nothing."""
-        return self._reckon(known, self._past_runs(known.job.user))
+        return self._reckon(known, self._completed(known.job.user))
 
-    def _predict(self, known: KnownJob, past_runs: _History) -> Prediction | None:
-        prediction = self._reckon(known, past_runs)
+    def _predict(self, known: KnownJob, completed: Sequence[CompletedRun]) -> Prediction | None:
+        prediction = self._reckon(known, completed)
         if prediction is not None:
             self._ledger.plans.add_prediction(known.job.key, prediction, self._clock.now())
         return prediction
 
-    def _reckon(self, known: KnownJob, past_runs: _History) -> Prediction | None:
+    def _reckon(self, known: KnownJob, completed: Sequence[CompletedRun]) -> Prediction | None:
         job = known.job
         managed = self._clusters.get(job.key.cluster)
         power = power_range(job.cpus, managed.classes_of(job.nodes))
         found = choose(
-            self._by_epochs(known),
+            self._own_epochs.predict(known, completed),
             from_history(
-                [self._as_on(managed, cluster, run) for cluster, run in past_runs],
+                self._past_runs(managed, completed),
                 user=job.user, name=job.name, cpus=job.cpus,
                 script=known.directives.script_digest if known.directives else None,
                 time_limit_s=job.time_limit_s, power=power,
@@ -151,39 +150,16 @@ class PredictJobs:
             foretold=ahead.foretold,
         )
 
-    def _by_epochs(self, known: KnownJob) -> Prediction | None:
-        job = known.job
-        if job.started_at is None:
-            return None
-        own = self._ledger.readings.epochs_of(job.key, job.started_at)
-        joined = as_one(self._epochs_before(job.key), own, job.node_count)
-        whole = from_epochs(
-            own if joined is None else joined.records,
-            epochs_total=known.directives.epochs if known.directives else None,
-            validate_every=known.directives.validate_every if known.directives else None,
-            started_at=job.started_at - (0 if joined is None else joined.before_s),
-            node_count=job.node_count,
-        )
-        return whole if whole is None or joined is None else joined.of_this_run(whole)
+    def _completed(self, user: str) -> list[CompletedRun]:
+        return self._ledger.jobs.completed(user, self._clock.now() - HISTORY_S)
 
-    def _epochs_before(self, key: JobKey) -> list[EpochRecord]:
-        """The epochs of the runs that we stopped so that this one goes on, the latest run first."""
-        found: list[EpochRecord] = []
-        for _ in range(MOST_PIECES):
-            before = self._ledger.stops.before(key)
-            if before is None:
-                break
-            key = before.key
-            run = self._ledger.jobs.get(key)
-            if run is not None and run.job.started_at is not None:
-                found += self._ledger.readings.epochs_of(key, run.job.started_at)
-        return found
-
-    def _past_runs(self, user: str) -> _History:
-        since = self._clock.now() - HISTORY_S
-        runs: _History = []
-        for completed in self._ledger.jobs.completed(user, since):
-            past = completed.job
+    def _past_runs(
+        self, managed: ManagedCluster, completed: Sequence[CompletedRun]
+    ) -> list[PastRun]:
+        """With the energy that they would have needed on this cluster."""
+        runs = []
+        for one in completed:
+            past = one.job
             if past.started_at is None or past.ended_at is None:
                 continue
             run = PastRun(
@@ -191,9 +167,9 @@ class PredictJobs:
                 name=past.name,
                 cpus=past.cpus,
                 ended_at=past.ended_at,
-                duration_s=completed.done_s + past.ended_at - past.started_at,
-                energy_j=completed.energy_j,
-                script=completed.script_digest,
+                duration_s=one.done_s + past.ended_at - past.started_at,
+                energy_j=one.energy_j,
+                script=one.script_digest,
             )
-            runs.append((past.key.cluster, run))
+            runs.append(self._as_on(managed, past.key.cluster, run))
         return runs
