@@ -12,7 +12,7 @@ from carbonsched.model.prediction import Prediction, PredictionSource
 from carbonsched.prediction.limits import PowerRange
 from carbonsched.prediction.spread import HALF, MOST, Prior, pooled_half_width
 
-METHOD = "history/1"
+METHOD = "history/2"
 NEWEST = 20
 # Like runs of one user differ by factors, so spread is that of logarithms. The prior is what one
 # finds between runs of the same user and size in SDSC Blue Horizon (Parallel Workloads Archive).

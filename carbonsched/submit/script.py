@@ -94,7 +94,7 @@ def digest(content: bytes) -> str | None:
     """
     if not content or len(content) > _HEAD_BYTES:
         return None
-    import hashlib  # noqa: PLC0415 - takes as long to load as all the rest of this package
+    import hashlib  # noqa: PLC0415 - loads OpenSSL: milliseconds, only for a script
 
     lines = iter(content.decode("utf-8", "surrogateescape").split("\n"))
     kept = []
