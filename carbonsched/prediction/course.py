@@ -11,17 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
+from carbonsched.prediction.cycles import Cycle
 from carbonsched.prediction.doubts import correction, doubted
 from carbonsched.prediction.growth import grown, growth
-from carbonsched.prediction.levels import (
-    Cycle,
-    Expected,
-    Hypothesis,
-    State,
-    filtered,
-    slow_hint,
-    weighed,
-)
+from carbonsched.prediction.levels import Expected, Hypotheses, State, filtered
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
 from carbonsched.prediction.series import Cost, Epoch, Series, series_of
 from carbonsched.prediction.stops import lengths, undeclared
@@ -161,22 +154,23 @@ class _Learnt:
 def _learnt(epochs: Sequence[Epoch], every: int | None) -> tuple[_Learnt, _Learnt]:
     """Of time and of energy; which hypotheses are likely, both tell together."""
     pair = [series_of(epochs, what) for what in QUANTITIES]
-    hint = slow_hint(_on_power(*pair))
+    power = _on_power(*pair)
+    hint = power.slow_hint() if power else 0.0
     time, energy = (
-        _Learnt(one, weighed(_on_bodies(one, every), hint), weighed(_on_tails(one, every)), hint)
+        _Learnt(one, _on_bodies(one, every).weighed(hint), _on_tails(one, every), hint)
         for one in pair
     )
     return time, energy
 
 
-def _on_power(time: Series, energy: Series) -> list[Hypothesis]:
+def _on_power(time: Series, energy: Series) -> Hypotheses | None:
     """Of the mean power of the epochs, which is often another in a slow one."""
     watts = [
         joules / s if s > 0 else 0.0 for s, joules in zip(time.bodies, energy.bodies, strict=True)
     ]
     usual = median(watts)
     if usual <= _ALIKE or len(watts) == 1:
-        return []
+        return None
     expected = Expected(
         slow=_SLOW,
         slow_first=(((0.0, 0.4), 1.0),),
@@ -187,7 +181,7 @@ def _on_power(time: Series, energy: Series) -> list[Hypothesis]:
     return filtered([one / usual for one in watts], time.numbers, expected)
 
 
-def _on_bodies(series: Series, every: int | None) -> list[Hypothesis]:
+def _on_bodies(series: Series, every: int | None) -> Hypotheses:
     """Of whole epochs where parts do not tell their tails apart."""
     heavy = _heavy(every)
     expected = Expected(
@@ -205,7 +199,7 @@ def _on_bodies(series: Series, every: int | None) -> list[Hypothesis]:
     return filtered(series.bodies, series.numbers, expected)
 
 
-def _on_tails(series: Series, every: int | None) -> list[Hypothesis]:
+def _on_tails(series: Series, every: int | None) -> list[State]:
     if not series.tails:
         return []
     expected = Expected(
@@ -218,7 +212,7 @@ def _on_tails(series: Series, every: int | None) -> list[Hypothesis]:
         once=0.1,
         declared=every,
     )
-    return filtered(series.tails, series.numbers, expected)
+    return filtered(series.tails, series.numbers, expected).weighed()
 
 
 def _first(series: Series) -> tuple[float, float]:

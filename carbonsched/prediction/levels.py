@@ -14,45 +14,28 @@ with.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from carbonsched.prediction.cycles import Cycle, cycles
+
+Real: TypeAlias = npt.NDArray[np.float64]
+Whole: TypeAlias = npt.NDArray[np.int64]
 
 _SPREADS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 _SPREAD_SD = 1.0  # of the logarithm of s about what is expected
 _WANDERINGS = ((0.0, 0.45), (0.03, 0.2), (0.3, 0.2), (2.0, 0.15))
 _LONGEST_WALK = 8  # epochs for which a level is taken to wander on
-_COMMON = {2: 3.0, 3: 2.0, 4: 2.0, 5: 4.0, 10: 4.0, 20: 1.0}  # how usual a cycle is, others 0.5
-_LONGEST_CYCLE = 25
-_DECLARED_FROM_ONE = 0.1
-_FROM_ONE = 0.25  # of cycles count from the first epoch, the others from the M-th
 # A first epoch that was slow throughout: its excess and the deviation of that, and how usual.
 _SLOW_FIRST = (((0.3, 0.5), 0.85), ((2.0, 4.0), 0.15))
-_PLACES = 12  # where the one heavier epoch may be
 _NEGLIGIBLE = 1e-4
 _MOST_TOLD = 50.0
 WINDOW = 32
 """Of longer series the newest so many epochs count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cycle:
-    """Every ``every``-th epoch, the first of them being ``first``; ``every`` 0: that alone."""
-
-    every: int
-    first: int
-
-    def has(self, epoch: int) -> bool:
-        """Whether the epoch is one of the heavier."""
-        if self.every == 0:
-            return epoch == self.first
-        return epoch >= self.first and (epoch - self.first) % self.every == 0
-
-    def among(self, after: int, last: int) -> int:
-        """How many are among the epochs from ``after + 1`` to ``last``."""
-        if self.every == 0 or last < self.first:
-            return 0
-        before = max(0, (after - self.first) // self.every + 1) if after >= self.first else 0
-        return (last - self.first) // self.every + 1 - before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +57,13 @@ class Expected:
     cyclic: float = 0.35
     once: float = 0.3
     declared: int | None = None
+
+    def firsts(self, numbers: Sequence[int]) -> list[tuple[float, float, float]]:
+        """What fresh epochs may have on top: mean, deviation and chance, usual ones first."""
+        if not self.slow or len(numbers) == 1 or self.fresh.isdisjoint(numbers):
+            return [(*self.first, 1.0)]
+        slow = [(*first, self.slow * share) for first, share in self.slow_first]
+        return [(*self.first, 1 - self.slow), *slow]
 
     def start(self) -> tuple[float, float, float, float, float]:
         """Level and heavy, their variances and covariance, before anything is seen."""
@@ -118,131 +108,117 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """One before it is weighed against the others; prior and likelihood are logarithms."""
+class Hypotheses:
+    """All of them, not yet weighed, an element each; weights are logarithms."""
 
-    prior: float
-    likelihood: float
-    state: State
+    cycles: tuple[Cycle | None, ...]
+    cycle: Whole
+    slow: npt.NDArray[np.bool_]
+    spread: Real
+    wander: Real
+    prior: Real
+    likelihood: Real
+    level: Real
+    heavy: Real
+    var_level: Real
+    var_heavy: Real
+    covariance: Real
 
-    @property
-    def weight(self) -> float:
-        """The logarithm of prior times likelihood."""
-        return self.prior + self.likelihood
+    def weighed(self, slow_hint: float = 0.0) -> list[State]:
+        """Those that count, their weights adding up to 1.
+
+        ``slow_hint`` is the logarithm of how much likelier something else makes slow fresh epochs.
+        """
+        logarithms = self.prior + self.likelihood + slow_hint * self.slow
+        shares = np.exp(logarithms - logarithms.max())
+        kept = np.flatnonzero(shares > _NEGLIGIBLE)
+        weights = shares[kept] / shares[kept].sum()
+        return [self._state(int(one), float(w)) for one, w in zip(kept, weights, strict=True)]
+
+    def slow_hint(self) -> float:
+        """What a series that may or may not show it tells in favour of slow fresh epochs.
+
+        With L their likelihood over that of usual ones it is the logarithm of (1 + L) / 2, as such
+        epochs may be unlike others in this too, or not; not below 0, as being alike tells nothing.
+        """
+        if not self.slow.any():
+            return 0.0
+        ratio = self._likelihood(self.slow) - self._likelihood(~self.slow)
+        return max(0.0, math.log1p(math.exp(min(_MOST_TOLD, ratio))) - math.log(2))
+
+    def _likelihood(self, among: npt.NDArray[np.bool_]) -> float:
+        """The logarithm of that of any of these, by their priors."""
+        prior, likelihood = self.prior[among], self.likelihood[among]
+        return _log_sum(prior + likelihood) - _log_sum(prior)
+
+    def _state(self, one: int, weight: float) -> State:
+        return State(
+            weight, self.cycles[self.cycle[one]], bool(self.slow[one]),
+            float(self.spread[one]), float(self.wander[one]),
+            float(self.level[one]), float(self.heavy[one]),
+            float(self.var_level[one]), float(self.var_heavy[one]), float(self.covariance[one]),
+        )  # fmt: skip
 
 
-def filtered(
-    values: Sequence[float], numbers: Sequence[int], expected: Expected
-) -> list[Hypothesis]:
-    """All hypotheses, not yet weighed."""
+def filtered(values: Sequence[float], numbers: Sequence[int], expected: Expected) -> Hypotheses:
+    """All hypotheses after the epochs seen."""
     values, numbers = values[-WINDOW:], numbers[-WINDOW:]
-    found: list[Hypothesis] = []
-    firsts = [(expected.first, 1.0)]
-    if expected.slow and len(numbers) > 1 and not expected.fresh.isdisjoint(numbers):
-        firsts = [(expected.first, 1 - expected.slow)]
-        firsts += [(first, expected.slow * share) for first, share in expected.slow_first]
-    for cycle, prior in _cycles(numbers, expected):
-        for spread in _SPREADS:
-            apart = math.log(spread / expected.spread) / _SPREAD_SD
-            for wander, share in _WANDERINGS if len(values) > 1 else ((0.1, 1.0),):
-                log_weight = math.log(prior * share) - apart * apart / 2
-                for index, (first, chance) in enumerate(firsts):
-                    start = State(1.0, cycle, index > 0, spread, wander, *expected.start())
-                    likelihood, state = _run(values, numbers, start, expected.fresh, first)
-                    found.append(Hypothesis(log_weight + math.log(chance), likelihood, state))
-    return found
-
-
-def weighed(hypotheses: Sequence[Hypothesis], slow_hint: float = 0.0) -> list[State]:
-    """The hypotheses that count, their weights adding up to 1.
-
-    ``slow_hint`` is the logarithm of how much likelier something else makes slow fresh epochs.
-    """
-    if not hypotheses:
-        return []
-    weights = [one.weight + (slow_hint if one.state.slow else 0.0) for one in hypotheses]
-    top = max(weights)
-    shares = [math.exp(weight - top) for weight in weights]
-    kept = [
-        (share, one.state)
-        for share, one in zip(shares, hypotheses, strict=True)
-        if share > _NEGLIGIBLE
-    ]
-    total = sum(share for share, _ in kept)
-    return [replace(state, weight=share / total) for share, state in kept]
-
-
-def slow_hint(hypotheses: Sequence[Hypothesis]) -> float:
-    """What a series that may or may not show it tells in favour of slow fresh epochs.
-
-    With L their likelihood over that of usual ones it is the logarithm of (1 + L) / 2, as such
-    epochs may be unlike others in this too, or not; not below 0, as being alike tells nothing.
-    """
-    slow = [one for one in hypotheses if one.state.slow]
-    usual = [one for one in hypotheses if not one.state.slow]
-    if not slow:
-        return 0.0
-    ratio = min(_MOST_TOLD, _likelihood(slow) - _likelihood(usual))
-    return max(0.0, math.log1p(math.exp(ratio)) - math.log(2))
-
-
-def _likelihood(hypotheses: Sequence[Hypothesis]) -> float:
-    """The logarithm of that of any of them, by their priors."""
-    return _log_sum([one.weight for one in hypotheses]) - _log_sum(
-        [one.prior for one in hypotheses]
+    known = list(cycles(numbers, expected.declared, expected.cyclic, expected.once))
+    firsts = np.array(expected.firsts(numbers))
+    wanderings = np.array(_WANDERINGS if len(values) > 1 else ((0.1, 1.0),))
+    counts = (len(known), len(_SPREADS), len(wanderings), len(firsts))
+    cycle, spread_at, wander_at, first_at = (one.ravel() for one in np.indices(counts))
+    spread, (wander, share) = np.take(_SPREADS, spread_at), wanderings[wander_at].T
+    shift, extra, chance = firsts[first_at].T
+    apart = np.log(spread / expected.spread) / _SPREAD_SD
+    prior = np.log(np.array([one for _, one in known])[cycle] * share * chance) - apart**2 / 2
+    heavy = np.array(
+        [[one is not None and one.has(number) for number in numbers] for one, _ in known], float
     )
-
-
-def _log_sum(logarithms: Sequence[float]) -> float:
-    top = max(logarithms)
-    return top + math.log(sum(math.exp(one - top) for one in logarithms))
-
-
-def _cycles(numbers: Sequence[int], expected: Expected) -> Iterator[tuple[Cycle | None, float]]:
-    """Cycles with their prior weights."""
-    every, last = expected.declared, numbers[-1]
-    if every is not None and every > 1:
-        yield Cycle(every, every), 1 - _DECLARED_FROM_ONE
-        yield Cycle(every, 1), _DECLARED_FROM_ONE
-        return
-    yield None, 1 - expected.cyclic
-    if every is not None or len(numbers) == 1:
-        return
-    longest = min(_LONGEST_CYCLE, last)
-    total = sum(_COMMON.get(one, 0.5) for one in range(2, _LONGEST_CYCLE + 1))
-    for one in range(2, longest + 1):
-        prior = (1 - expected.once) * expected.cyclic * _COMMON.get(one, 0.5) / total
-        yield Cycle(one, one), prior * (1 - _FROM_ONE)
-        yield Cycle(one, 1), prior * _FROM_ONE
-    for one in numbers[-6:]:
-        if one > 1:
-            yield Cycle(0, one), expected.once * expected.cyclic / _PLACES
+    fresh = np.array([number in expected.fresh for number in numbers], float)[:, None]
+    likelihood, moments = _run(
+        np.array(values),
+        np.diff(numbers, prepend=numbers[0]),
+        heavy[cycle].T,
+        (spread**2, wander, fresh * shift, fresh * extra**2),
+        expected.start(),
+    )
+    return Hypotheses(
+        tuple(one for one, _ in known), cycle, first_at > 0, spread, wander, prior, likelihood,
+        *moments,
+    )  # fmt: skip
 
 
 def _run(
-    values: Sequence[float],
-    numbers: Sequence[int],
-    start: State,
-    fresh: frozenset[int],
-    first: tuple[float, float],
-) -> tuple[float, State]:
-    """Kalman's filter over the epochs; the logarithm of the likelihood and the state."""
-    level, heavy, cycle = start.level, start.heavy, start.cycle
-    a, b, c = start.var_level, start.var_heavy, start.covariance
-    noise, likelihood, previous = start.spread**2, 0.0, numbers[0]
-    for value, number in zip(values, numbers, strict=True):
-        a += start.wander * noise * (number - previous)
-        previous = number
-        is_heavy = cycle is not None and cycle.has(number)
-        shift, extra = first if number in fresh else (0.0, 0.0)
-        gap = value - shift - level - (heavy if is_heavy else 0.0)
-        to_level, to_heavy = (a + c, c + b) if is_heavy else (a, c)
-        total = (to_level + to_heavy if is_heavy else to_level) + noise + extra * extra
-        likelihood -= (math.log(total) + gap * gap / total) / 2
-        level += to_level / total * gap
-        heavy += to_heavy / total * gap
-        a -= to_level * to_level / total
-        b -= to_heavy * to_heavy / total
-        c -= to_level * to_heavy / total
-    end = State(1.0, cycle, start.slow, start.spread, start.wander, level, heavy, a, b, c)
-    return likelihood, end
+    values: Real,
+    steps: Whole,
+    heavies: Real,
+    parameters: tuple[Real, Real, Real, Real],
+    start: tuple[float, ...],
+) -> tuple[Real, tuple[Real, Real, Real, Real, Real]]:
+    """Kalman's filter over the epochs, a row each, of all hypotheses at once.
+
+    The logarithms of the likelihoods, and the moments of level and heavy in the end. ``parameters``
+    are variance, wandering, and by epochs what fresh ones have on top and the variance of that.
+    """
+    noise, wander, shifts, extras = parameters
+    level, heavy, a, b, c = (np.full(len(noise), one) for one in start)
+    likelihood = np.zeros(len(noise))
+    for value, step, is_heavy, shift, extra in zip(
+        values, steps, heavies, shifts, extras, strict=True
+    ):
+        a = a + wander * noise * step
+        gap = value - shift - level - heavy * is_heavy
+        to_level, to_heavy = a + c * is_heavy, c + b * is_heavy
+        total = to_level + to_heavy * is_heavy + noise + extra
+        likelihood = likelihood - (np.log(total) + gap**2 / total) / 2
+        level, heavy = level + to_level / total * gap, heavy + to_heavy / total * gap
+        a = a - to_level**2 / total
+        b = b - to_heavy**2 / total
+        c = c - to_level * to_heavy / total
+    return likelihood, (level, heavy, a, b, c)
+
+
+def _log_sum(logarithms: Real) -> float:
+    top = float(logarithms.max())
+    return top + math.log(float(np.exp(logarithms - top).sum()))
