@@ -121,6 +121,24 @@ class ReadingTable:
             for row in rows
         ]
 
+    def first_epoch(self, key: JobKey, since_at: int) -> tuple[int, int] | None:
+        """The number of the epoch that began first since an instant, and that in milliseconds."""
+        row = self._file.row(
+            "SELECT epoch, started_ms FROM epochs WHERE cluster = :cluster AND job_id = :job_id"
+            " AND restarts = :restarts AND started_ms >= :since_ms ORDER BY started_ms LIMIT 1",
+            cluster=key.cluster, job_id=key.job_id, restarts=key.restarts, since_ms=since_at * 1000,
+        )  # fmt: skip
+        return (row["epoch"], row["started_ms"]) if row else None
+
+    def last_epoch(self, key: JobKey, since_at: int) -> int | None:
+        """The highest number of a job's epochs since an instant."""
+        row = self._file.row(
+            "SELECT MAX(epoch) AS epoch FROM epochs WHERE cluster = :cluster AND job_id = :job_id"
+            " AND restarts = :restarts AND started_ms >= :since_ms",
+            cluster=key.cluster, job_id=key.job_id, restarts=key.restarts, since_ms=since_at * 1000,
+        )  # fmt: skip
+        return row["epoch"] if row else None
+
     def totals(self, cluster: str, since_at: int, until_at: int) -> dict[str, int]:
         """Joules by kind of consumer in segments that begin in the interval; ``total`` too."""
         rows = self._file.rows(

@@ -310,3 +310,9 @@ def m0007_budgets(db: Database) -> None:
     """Runs whose jobs' budgets do not last; what was decided on pilots after their first epoch."""
     for statement in _BUDGETS:
         db.conn.execute(statement)
+
+
+@migrations()
+def m0008_costs_of_stops(db: Database) -> None:
+    """How much longer a job was reckoned to run for its stop; of earlier stops it is not known."""
+    db.conn.execute("ALTER TABLE stops ADD COLUMN cost_s INTEGER")
