@@ -91,20 +91,32 @@ class ReadingTable:
         return Receipt.ACCEPTED if added else Receipt.DUPLICATE
 
     def of_job(
-        self, cluster: str, job_id: int, restarts: set[int], since_at: int, until_at: int
+        self,
+        cluster: str,
+        job_id: int,
+        restarts: set[int],
+        since_at: int,
+        until_at: int,
+        after: int = 0,
     ) -> list[JobReading]:
         """Parts under a job id and restart counts of segments that touch ``[since_at, until_at)``.
 
-        They come in time order.
+        They come in time order; only those behind the part number ``after``.
         """
         counts = ", ".join(str(int(one)) for one in sorted(restarts))
         rows = self._file.rows(
             f"SELECT {_PART} FROM parts JOIN segments ON segments.id = parts.segment_id"
             f" WHERE parts.cluster = :cluster AND job_id = :job_id AND restarts IN ({counts})"
+            " AND parts.rowid > :after"
             " AND start_at < :until_at AND end_at > :since_at ORDER BY start_at, node, restarts",
-            cluster=cluster, job_id=job_id, since_at=since_at, until_at=until_at,
+            cluster=cluster, job_id=job_id, since_at=since_at, until_at=until_at, after=after,
         )  # fmt: skip
         return [read_part(row) for row in rows]
+
+    def last_part(self) -> int:
+        """The number of the last part that was added; those that come have higher ones."""
+        row = self._file.row("SELECT MAX(rowid) AS last FROM parts")
+        return (row or {})["last"] or 0
 
     def epochs_of(self, key: JobKey, since_at: int) -> list[EpochRecord]:
         """A job's epochs since an instant, by number."""
