@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carbonsched.model.plan import three_masses
 from carbonsched.reports.documents import PredictionDocument, QueueJob, QuotaShare
-from carbonsched.reports.moments import span, when
+from carbonsched.reports.moments import localised, span, when
 from carbonsched.reports.queue import exceeds, format_share, pending, progress
 from carbonsched.reports.terminal import Screen, clean, cut, paragraph
 from carbonsched.units import format_duration, format_energy, format_mass
@@ -87,9 +87,10 @@ def _pilot(job: QueueJob, now: int) -> str:
     decided = (
         f"It is a pilot; after its first epoch it was decided {when(given['decided_at'], now)}"
     )
+    note = localised(given["note"], now)
     if given["stopped"]:
-        return f"{decided} that it goes on later, {given['note']}."
-    return f"{decided} that it goes on: {given['note']}."
+        return f"{decided} that it goes on later, {note}."
+    return f"{decided} that it goes on: {note}."
 
 
 def _budget(job: QueueJob) -> str:
