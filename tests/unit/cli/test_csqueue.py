@@ -97,9 +97,20 @@ def test_why_tells_what_a_pilots_first_epoch_came_to(ask, daemon, samples):
         return " ".join(ask("--why").split())
 
     running = {"state": "RUNNING", "started_at": samples.NOW - 7200}
+    asked = "It is a pilot: after its first epoch it is decided whether it goes on at once."
+    waits = told()
+    assert asked in waits
+    assert "marked" not in waits, "it has not begun"
     assert (
-        "It is a pilot: after its first epoch it is decided whether it goes on at once."
+        f"{asked} Its first epoch has not been marked; without marks nothing is decided."
     ) in told(**running)
+    assert (
+        f"{asked} Its epochs are marked, but not how many there are; without that nothing is"
+        " decided. --carbon-epochs=N tells it at submission."
+    ) in told(**running, epoch=2, epochs=None)
+    marked = told(**running, epoch=1, epochs=9)
+    assert asked in marked
+    assert "nothing is decided" not in marked
     assert (
         "It is a pilot; after its first epoch it was decided 13:30 that it goes on: stopping it"
         " would not save enough."
