@@ -33,7 +33,8 @@ class CheckpointsConfig(Section):
         le=86_400,
     )
     cost_s: WholeSeconds = option(
-        "How much longer a job runs for each stop: what it does again, and reading the checkpoint.",
+        "The least that a stop costs in running: what is done again, and the checkpoint. A job's"
+        " start-up counts where its epochs' marks show a longer one.",
         example="5min",
         default=300,
         key="cost",

@@ -1,7 +1,7 @@
 """Recognises in a program's output the lines that say which epoch runs.
 
 Known are the lines of Keras, Lightning, PyTorch's examples, the Hugging Face Trainer, Ultralytics,
-MMEngine and nnU-Net, and what is written like these. See docs/reference/track.md.
+MMEngine, nnU-Net and fastai, and what is written like these. See docs/reference/track.md.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ _NAMED = re.compile(
 )
 _TABLE = re.compile(r"^\s*(?P<epoch>\d+)/(?P<epochs>\d+)\s+\d+(?:\.\d+)?[GM]\s")
 _LOGGED = re.compile(r"^\s*\{.*?['\"]epoch['\"]:\s*['\"]?(?P<done>\d+(?:\.\d+)?)['\"]?\s*[,}]")
+# fastai's table: its header is written when a training begins, a row when an epoch is over.
+_HEADER = re.compile(r"^epoch {2,}train_loss .*\btime\s*$")
+_ROW = re.compile(
+    r"^(?P<row>\d{1,8}) {2,}(?:-?\d+\.\d{6}|-?inf|nan|None).*\d\d:\d\d\s*$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +41,15 @@ class Told:
     """What a line says: an epoch's number as it stands there, and their number.
 
     ``base`` is what such lines usually count from. ``fraction`` is there where the line says how
-    much is done: so much of the epoch that follows ``number`` whole ones.
+    much is done: so much of the epoch that follows ``number`` whole ones. ``row`` says that it is
+    of a table in which ``number`` epochs are over now: 0 is its header.
     """
 
     number: int
     total: int | None = None
     base: int = 1
     fraction: float | None = None
+    row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ class EpochLines:
     def __init__(self, pattern: re.Pattern[str] | None = None) -> None:
         self._pattern = pattern
         self._text = ""
+        self._in_table = False
 
     def feed(self, text: str) -> Iterator[Told]:
         """What the lines in ``text`` say; the last one may have no end yet."""
@@ -79,6 +87,10 @@ class EpochLines:
     def _read(self, line: str, *, ended: bool) -> Iterator[Told]:
         if "\x1b" in line:
             line = _ESCAPES.sub("", line)
+        row = self._row(line) if ended and self._pattern is None else None
+        if row is not None:
+            yield row
+            return
         found = self._match(line)
         # In a line that goes on, a number at its end may be part of one.
         if found is None or (not ended and found.end() == len(line)):
@@ -86,6 +98,14 @@ class EpochLines:
         said = _own(found) if self._pattern is not None else _known(found)
         if said is not None:
             yield said
+
+    def _row(self, line: str) -> Told | None:
+        """A header, or a row of its table; what looks like a row without one is something else."""
+        if _HEADER.match(line):
+            self._in_table = True
+            return Told(0, base=0, row=True)
+        found = _ROW.match(line) if self._in_table else None
+        return Told(int(found["row"]) + 1, base=0, row=True) if found else None
 
     def _match(self, line: str) -> re.Match[str] | None:
         if self._pattern is not None:
@@ -105,9 +125,19 @@ class EpochCount:
         self._base: int | None = None
         self._latest: int | None = None
         self._total = declared
+        self._table_from: int | None = None
 
     def take(self, told: Told) -> Turn | None:
-        """The turn that the line tells, if it does: the same or an earlier number is none."""
+        """The turn that the line tells, if it does: the same or an earlier number is none.
+
+        Where there is a table, its rows tell; of other lines, as of bars, only their total counts.
+        """
+        if told.row:
+            return self._take_row(told)
+        if self._table_from is not None:
+            if self._declared is None and told.total is not None:
+                self._total = self._table_from + told.total
+            return None
         if self._base is None:
             self._base = _base(told)
         before, epoch = self._latest, told.number - self._base
@@ -119,6 +149,25 @@ class EpochCount:
         over = self._declared is not None and epoch >= self._declared
         self._learn_total(told, epoch)
         return Turn(epoch, self._total, follows and on_time, on_time and not over)
+
+    def _take_row(self, told: Told) -> Turn | None:
+        """With a table's header an epoch begins, with each row one ends and the next begins.
+
+        The epochs of a second table, of a second training in one program, count on.
+        """
+        if self._table_from is None and self._latest is not None:
+            return None  # the program tells its epochs by other lines
+        if told.number == 0:
+            self._table_from, self._total = self._latest or 0, self._declared
+            self._latest = self._table_from
+            over = self._declared is not None and self._latest >= self._declared
+            return Turn(self._latest, self._total, ends=False, begins=not over)
+        before, epoch = self._latest or 0, (self._table_from or 0) + told.number
+        if epoch <= before:
+            return None
+        self._latest = epoch
+        over = self._total is not None and epoch >= self._total
+        return Turn(epoch, self._total, ends=epoch == before + 1, begins=not over)
 
     def _learn_total(self, told: Told, epoch: int) -> None:
         """Who counts from 0 writes the last number: of 10 epochs, 0/9 to 9/9."""

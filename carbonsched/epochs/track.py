@@ -197,6 +197,8 @@ class _Run:
             turn = self._count.take(told)
             if turn is None:
                 continue
+            if turn.epochs is not None:
+                self._tracker.epochs = turn.epochs
             if turn.ends:
                 self._tracker.epoch_end()
             else:
@@ -205,7 +207,9 @@ class _Run:
                 self._tracker.epochs = turn.epochs
                 self._tracker.epoch_start(turn.epoch)
             # Of a program that shows its epochs when all is over, only the last one is seen.
-            self._whole_to_the_end = told.fraction is None and (turn.ends or turn.epoch == 0)
+            # One that began with a table's row may be no epoch at all: the training may be over.
+            by_its_first_line = told.fraction is None and not told.row
+            self._whole_to_the_end = by_its_first_line and (turn.ends or turn.epoch == 0)
 
 
 def _environment() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
 from carbonsched.ledger.database import LedgerFile
@@ -36,6 +37,10 @@ class Settlement:
     ``energy_j`` by part of the node and adds up to it where the agents tell. ``embodied_mg`` is the
     share in the making of the nodes, ``None`` where that is not declared. ``why`` says why the
     quality is not the best, ``method`` by which rules readings were counted.
+
+    ``exact_mg`` is the sum before it was rounded, of the ``priced_j`` of which an intensity was
+    known; ``None`` where it was not kept. ``last_part`` is the number of the last part of a segment
+    that the ledger held then: what is the job's of later ones is not counted.
     """
 
     key: JobKey
@@ -60,6 +65,9 @@ class Settlement:
     method: str = ""
     complete: bool = False
     due_at: int = 0
+    exact_mg: Fraction | None = None
+    priced_j: int = 0
+    last_part: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +198,7 @@ class EntryTable:
         row.update(row.pop("key"))
         row["sources"] = json.dumps(list(settlement.sources))
         row["domains"] = json.dumps(settlement.domains)
+        row["exact_mg"] = None if settlement.exact_mg is None else str(settlement.exact_mg)
         for name in _FLAGS:
             row[name] = int(row[name])
         self._file.replace("settlements", [row])
@@ -235,6 +244,7 @@ class EntryTable:
         fields["sources"] = tuple(json.loads(row["sources"]))
         fields["domains"] = read_domains(row["domains"])
         fields["quality"] = Quality(row["quality"])
+        fields["exact_mg"] = None if row["exact_mg"] is None else Fraction(row["exact_mg"])
         fields.update({name: bool(row[name]) for name in _FLAGS})
         return Settlement(key=key, **fields)
 

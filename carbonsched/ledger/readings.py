@@ -91,18 +91,25 @@ class ReadingTable:
         return Receipt.ACCEPTED if added else Receipt.DUPLICATE
 
     def of_job(
-        self, cluster: str, job_id: int, restarts: set[int], since_at: int, until_at: int
+        self,
+        cluster: str,
+        job_id: int,
+        restarts: set[int],
+        since_at: int,
+        until_at: int,
+        after: int = 0,
     ) -> list[JobReading]:
         """Parts under a job id and restart counts of segments that touch ``[since_at, until_at)``.
 
-        They come in time order.
+        They come in time order; only those behind the part number ``after``.
         """
         counts = ", ".join(str(int(one)) for one in sorted(restarts))
         rows = self._file.rows(
             f"SELECT {_PART} FROM parts JOIN segments ON segments.id = parts.segment_id"
             f" WHERE parts.cluster = :cluster AND job_id = :job_id AND restarts IN ({counts})"
+            " AND parts.rowid > :after"
             " AND start_at < :until_at AND end_at > :since_at ORDER BY start_at, node, restarts",
-            cluster=cluster, job_id=job_id, since_at=since_at, until_at=until_at,
+            cluster=cluster, job_id=job_id, since_at=since_at, until_at=until_at, after=after,
         )  # fmt: skip
         return [read_part(row) for row in rows]
 
@@ -114,6 +121,11 @@ class ReadingTable:
             cluster=key.cluster, job_id=key.job_id, restarts=key.restarts,
         )  # fmt: skip
         return int(row["records"])
+
+    def last_part(self) -> int:
+        """The number of the last part that was added; those that come have higher ones."""
+        row = self._file.row("SELECT MAX(rowid) AS last FROM parts")
+        return (row or {})["last"] or 0
 
     def epochs_of(self, key: JobKey, since_at: int) -> list[EpochRecord]:
         """A job's epochs since an instant, by number."""
@@ -129,6 +141,24 @@ class ReadingTable:
             )
             for row in rows
         ]
+
+    def first_epoch(self, key: JobKey, since_at: int) -> tuple[int, int] | None:
+        """The number of the epoch that began first since an instant, and that in milliseconds."""
+        row = self._file.row(
+            "SELECT epoch, started_ms FROM epochs WHERE cluster = :cluster AND job_id = :job_id"
+            " AND restarts = :restarts AND started_ms >= :since_ms ORDER BY started_ms LIMIT 1",
+            cluster=key.cluster, job_id=key.job_id, restarts=key.restarts, since_ms=since_at * 1000,
+        )  # fmt: skip
+        return (row["epoch"], row["started_ms"]) if row else None
+
+    def last_epoch(self, key: JobKey, since_at: int) -> int | None:
+        """The highest number of a job's epochs since an instant."""
+        row = self._file.row(
+            "SELECT MAX(epoch) AS epoch FROM epochs WHERE cluster = :cluster AND job_id = :job_id"
+            " AND restarts = :restarts AND started_ms >= :since_ms",
+            cluster=key.cluster, job_id=key.job_id, restarts=key.restarts, since_ms=since_at * 1000,
+        )  # fmt: skip
+        return row["epoch"] if row else None
 
     def totals(self, cluster: str, since_at: int, until_at: int) -> dict[str, int]:
         """Joules by kind of consumer in segments that begin in the interval; ``total`` too."""

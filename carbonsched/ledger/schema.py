@@ -317,3 +317,32 @@ def m0008_quartiles(db: Database) -> None:
     """The 50 % interval of a prediction; older ones have none."""
     for name in ("duration_p25_s", "duration_p75_s", "energy_p25_j", "energy_p75_j"):
         db.conn.execute(f"ALTER TABLE predictions ADD COLUMN {name} INTEGER")
+
+
+@migrations()
+def m0009_costs_of_stops(db: Database) -> None:
+    """How much longer a job was reckoned to run for its stop; of earlier stops it is not known."""
+    db.conn.execute("ALTER TABLE stops ADD COLUMN cost_s INTEGER")
+
+
+_SUMS = (
+    "ALTER TABLE settlements ADD COLUMN exact_mg TEXT",
+    "ALTER TABLE settlements ADD COLUMN priced_j INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE settlements ADD COLUMN last_part INTEGER NOT NULL DEFAULT 0",
+)
+
+
+@migrations()
+def m0010_sums_of_settlements(db: Database) -> None:
+    """The exact sum behind a settlement, and up to which part of a segment it goes.
+
+    What arrives later can be added to it. Of settlements from before it is not known.
+    """
+    for statement in _SUMS:
+        db.conn.execute(statement)
+
+
+@migrations()
+def m0011_epochs_by_job(db: Database) -> None:
+    """A job's epochs are asked for in each tick, and there may be millions of them."""
+    db.conn.execute("CREATE INDEX epochs_by_job ON epochs (cluster, job_id, restarts)")

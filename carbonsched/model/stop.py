@@ -34,7 +34,8 @@ class Stop:
     """One run's stop; ``at`` is when its job was told, ``changed_at`` when it came so far.
 
     ``first_submitted_at`` is the job's first submission, ``done_s`` what of its work is done by
-    then, ``left_s`` what was expected to be left. ``note`` says how it went, for people.
+    then, ``left_s`` what was expected to be left, ``cost_s`` how much longer it was reckoned to run
+    for the stop; ``None`` in rows from before that was kept. ``note`` says how it went, for people.
     """
 
     key: JobKey
@@ -45,7 +46,12 @@ class Stop:
     done_s: int
     left_s: int
     note: str = ""
+    cost_s: int | None = None
 
     def __post_init__(self) -> None:
-        if self.done_s < 0 or self.left_s < 1:
+        if self.done_s < 0 or self.left_s < 1 or (self.cost_s or 0) < 0:
             raise ValueError(f"the stop of job {self.key} has no sensible lengths")
+
+    def cost_or(self, usual_s: int) -> int:
+        """Seconds that this stop costs, ``usual_s`` where that was not kept."""
+        return usual_s if self.cost_s is None else self.cost_s

@@ -15,6 +15,7 @@ _UNITS_S = {"second": 1, "minute": _MINUTE, "hour": _HOUR, "day": _DAY, "week": 
 _RELATIVE = re.compile(r"now(?:([+-])(\d{1,9})(second|minute|hour|day|week)?s?)?")
 _DATED = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d))?)?")
 _MONTH_FIRST = re.compile(r"(\d{1,2})[/.](\d{1,2})(?:[/.](\d\d))?(?:-(\d\d):(\d\d)(?::(\d\d))?)?")
+_WRITTEN = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\b")
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))? ?([AaPp][Mm])?")
 
 
@@ -46,6 +47,22 @@ def when(at: int | None, now: int) -> str:
     if abs(at - now) < _WEEK_S:
         return moment.strftime("%a %H:%M")
     return moment.strftime("%m-%d %H:%M" if moment.year == today.year else "%Y-%m-%d")
+
+
+def localised(text: str, now: int) -> str:
+    """A text of the daemon's with its instants, written out in UTC there, as :func:`when` has them.
+
+    What is no instant stays as it is.
+    """
+
+    def here(found: re.Match[str]) -> str:
+        try:
+            at = datetime.strptime(found[0], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+        except ValueError:
+            return found[0]
+        return when(int(at.timestamp()), now)
+
+    return _WRITTEN.sub(here, text)
 
 
 def span(seconds: int) -> str:

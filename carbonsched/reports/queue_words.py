@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from carbonsched.model.plan import three_masses
 from carbonsched.reports.documents import PredictionDocument, QueueJob, QuotaShare
-from carbonsched.reports.moments import span, when
+from carbonsched.reports.moments import localised, span, when
 from carbonsched.reports.queue import exceeds, format_share, pending, progress
 from carbonsched.reports.terminal import Screen, clean, cut, paragraph
 from carbonsched.units import format_duration, format_energy, format_mass
@@ -88,13 +88,29 @@ def _pilot(job: QueueJob, now: int) -> str:
     if given is None:
         return ""
     if given["decided_at"] is None:
-        return "It is a pilot: after its first epoch it is decided whether it goes on at once."
+        asked = "It is a pilot: after its first epoch it is decided whether it goes on at once."
+        return f"{asked} {missing}" if (missing := _marks_missing(job)) else asked
     decided = (
         f"It is a pilot; after its first epoch it was decided {when(given['decided_at'], now)}"
     )
+    note = localised(given["note"], now)
     if given["stopped"]:
-        return f"{decided} that it goes on later, {given['note']}."
-    return f"{decided} that it goes on: {given['note']}."
+        return f"{decided} that it goes on later, {note}."
+    return f"{decided} that it goes on: {note}."
+
+
+def _marks_missing(job: QueueJob) -> str:
+    """What a pilot that runs has not marked and without which nothing is ever decided on it."""
+    if pending(job):
+        return ""
+    if job["epoch"] is None:
+        return "Its first epoch has not been marked; without marks nothing is decided."
+    if job["epochs"] is None:
+        return (
+            "Its epochs are marked, but not how many there are; without that nothing is decided."
+            " --carbon-epochs=N tells it at submission."
+        )
+    return ""
 
 
 def _budget(job: QueueJob) -> str:

@@ -56,7 +56,7 @@ class Advice:
         asked = self._pieces.asked(known)
         if asked is None or not asked.pilot:
             return []
-        if self._pieces.stop_cost_s(known) is not None:
+        if self._pieces.stoppable(known):
             return ["pilot: after its first epoch it goes on, or in a cleaner window if that pays"]
         why = "the site stops none" if asked.checkpoint else "without --carbon-checkpoint"
         return [f"pilot: {why}, so it is not stopped; its first epoch refines what is predicted"]

@@ -36,8 +36,11 @@ class Claims:
         self._ledger = ledger
         self._clock = clock
 
-    def of(self, job: Job) -> list[JobReading]:
-        """A job's readings in time order, each cut to the job's time by Slurm's record."""
+    def of(self, job: Job, after: int = 0) -> list[JobReading]:
+        """A job's readings in time order, each cut to the job's time by Slurm's record.
+
+        Only those that came after the part of that number.
+        """
         if job.started_at is None:
             return []
         key = job.key
@@ -48,6 +51,7 @@ class Claims:
             {key.restarts, 0},
             job.started_at - EDGES_S,
             until_at + 1 + EDGES_S,
+            after,
         )
         if not readings:
             return []

@@ -21,11 +21,15 @@ from carbonsched.model.stop import Stop, StopState
 from carbonsched.planning import Bounds, DelayPolicy, Pausable, PlanningJob, bounds
 from carbonsched.prediction import rest_of
 from carbonsched.services.learning import Learning
+from carbonsched.services.stop_cost import StopCosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopPolicy:
-    """What the site lets us do with running jobs that write checkpoints; see its configuration."""
+    """What the site lets us do with running jobs that write checkpoints; see its configuration.
+
+    ``cost_s`` is the least that a stop costs.
+    """
 
     enabled: bool
     signal: str
@@ -55,12 +59,17 @@ class Pieces:
         self._learning = learning
         self._delays = delays
         self._policy = policy
+        self._costs = StopCosts(ledger, policy.cost_s)
 
     def stop_cost_s(self, known: KnownJob) -> int | None:
         """What each stop costs a job that may be stopped, ``None`` of any other."""
+        return self._costs.of_next(known.job) if self.stoppable(known) else None
+
+    def stoppable(self, known: KnownJob) -> bool:
+        """Whether a job may be stopped when it runs, as far as its owner and the site go."""
         asked = known.directives is not None and known.directives.checkpoint
         whole = known.job.array_job_id is None and known.job.het_job_id is None
-        return self._policy.cost_s if self._policy.enabled and asked and whole else None
+        return self._policy.enabled and asked and whole
 
     def asked(self, known: KnownJob) -> Directives | None:
         """What its owner asks of this run: one that goes on after a stop is no pilot any more."""
@@ -78,7 +87,7 @@ class Pieces:
         before = self.before(job.key)
         if before is None:
             return job
-        return self._as_bounded(job, before.first_submitted_at, before.done_s)
+        return self._as_bounded(job, before)
 
     def length(self, job: Job, now: int) -> Spread | None:
         """How long a waiting run may be: what is left of its job, and the cost of the stop."""
@@ -86,9 +95,9 @@ class Pieces:
         if before is None or not job.time_limit_s:
             return self._learning.length(job)
         if _by_epochs(self._ledger.plans.prediction(before.key)):
-            return Spread.exactly(before.left_s + self._policy.cost_s)
+            return Spread.exactly(before.left_s + self._costs.of(before))
         left = self._learning.left(job, None, now - before.done_s, now)
-        return None if left is None else left.longer(self._policy.cost_s)
+        return None if left is None else left.longer(self._costs.of(before))
 
     def left(self, job: Job, prediction: Prediction | None, now: int) -> Spread | None:
         """How much longer a running job may run."""
@@ -97,7 +106,7 @@ class Pieces:
         by_runs = job.time_limit_s and not _by_epochs(prediction)
         before = self.before(job.key) if by_runs else None
         # Predictions are of this run; what was learnt from others is of whole jobs.
-        done_s = 0 if before is None else before.done_s - self._policy.cost_s
+        done_s = 0 if before is None else before.done_s - self._costs.of(before)
         return self._learning.left(job, prediction, job.started_at - done_s, now)
 
     def pausable(self, open_jobs: Iterable[KnownJob], now: int) -> tuple[Pausable, ...]:
@@ -112,14 +121,15 @@ class Pieces:
         if prediction is None or left is None:
             return None
         stop = self.stop(known, now)
+        cost_s = self._costs.of(stop)
         return PlanningJob(
             key=job.key,
             cpus=job.cpus,
             bounds=self._bounds(known, stop, now),
-            prediction=rest_of(prediction, stop.left_s, self._policy.cost_s),
-            length=left.longer(self._policy.cost_s),
+            prediction=rest_of(prediction, stop.left_s, cost_s),
+            length=left.longer(cost_s),
             user=job.user,
-            stop_cost_s=self._policy.cost_s,
+            stop_cost_s=cost_s,
         )
 
     def worth(self, known: KnownJob, stopped: Plan, now: int) -> StopWorth | None:
@@ -132,7 +142,7 @@ class Pieces:
         baseline_mg, stopped_mg = stopped.baseline_mg, stopped.expected_mg
         if left is None or baseline_mg is None or stopped_mg is None or stopped.in_pieces:
             return None
-        going_on_mg = baseline_mg * left.mean_s / (left.mean_s + self._policy.cost_s)
+        going_on_mg = baseline_mg * left.mean_s / (left.mean_s + self._costs.of_next(known.job))
         return StopWorth(going_on_mg=going_on_mg, saved_mg=round(going_on_mg - stopped_mg))
 
     def stop(self, known: KnownJob, now: int) -> Stop:
@@ -148,12 +158,13 @@ class Pieces:
             first_submitted_at=first_at,
             done_s=done_s,
             left_s=1 if left is None else max(1, round(left.mean_s)),
+            cost_s=self._costs.of_next(job),
         )
 
     def _may_stop(self, known: KnownJob, now: int) -> bool:
         job = known.job
         return (
-            self.stop_cost_s(known) is not None
+            self.stoppable(known)
             and job.state == "RUNNING"
             and job.started_at is not None
             and self._has_run_enough(known, now - job.started_at)
@@ -189,7 +200,7 @@ class Pieces:
             watts=prediction.energy_j / prediction.duration_s,
             left=left,
             slack_s=slack_s,
-            cost_s=self._policy.cost_s,
+            cost_s=self._costs.of_next(job),
         )
 
     def slack_s(self, known: KnownJob, now: int) -> int:
@@ -200,7 +211,7 @@ class Pieces:
     def _bounds(self, known: KnownJob, stop: Stop, now: int) -> Bounds:
         asked = replace(known.directives or Directives(start_now=True), pilot=False)
         waiting = replace(known.job, state="PENDING", started_at=None)
-        seen = self._as_bounded(waiting, stop.first_submitted_at, stop.done_s)
+        seen = self._as_bounded(waiting, stop)
         return bounds(seen, asked, self._delays, now, now + self._policy.grace_s)
 
     def _work(self, job: Job, now: int) -> tuple[int, int]:
@@ -209,13 +220,13 @@ class Pieces:
         before = self.before(job.key)
         if before is None:
             return job.key.submitted_at, ran_s
-        return before.first_submitted_at, before.done_s + max(0, ran_s - self._policy.cost_s)
+        return before.first_submitted_at, before.done_s + max(0, ran_s - self._costs.of(before))
 
-    def _as_bounded(self, job: Job, first_at: int, done_s: int) -> Job:
-        gained_s, limit_s = done_s - self._policy.cost_s, job.time_limit_s
+    def _as_bounded(self, job: Job, stop: Stop) -> Job:
+        gained_s, limit_s = stop.done_s - self._costs.of(stop), job.time_limit_s
         return replace(
             job,
-            key=replace(job.key, submitted_at=first_at + gained_s),
+            key=replace(job.key, submitted_at=stop.first_submitted_at + gained_s),
             time_limit_s=limit_s if limit_s is None else max(1, limit_s - gained_s),
         )
 

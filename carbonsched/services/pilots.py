@@ -16,6 +16,7 @@ from carbonsched.model.pilot import PilotDecision
 from carbonsched.model.prediction import PredictionSource
 from carbonsched.model.stop import StopState
 from carbonsched.services.pieces import Pieces
+from carbonsched.units import format_duration
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -75,7 +76,8 @@ class Pilots:
 
     def _why(self, known: KnownJob, now: int, *, foretold: bool) -> str:
         """Why it goes on."""
-        if self._pieces.stop_cost_s(known) is None:
+        cost_s = self._pieces.stop_cost_s(known)
+        if cost_s is None:
             return "it may not be stopped, which --carbon-checkpoint would allow"
         if self._shadow:
             return "no job is stopped in shadow mode"
@@ -83,4 +85,5 @@ class Pilots:
             return "its delay and deadline leave it no time to wait"
         if not foretold:
             return "there is no forecast to plan by"
-        return "stopping it would not save enough"
+        cost = format_duration(cost_s)
+        return f"stopping it, which costs {cost} of running, would not save enough"

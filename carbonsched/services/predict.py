@@ -103,7 +103,11 @@ class PredictJobs:
         by_epochs = self._ledger.plans.prediction(before.key)
         if by_epochs is not None and by_epochs.source is PredictionSource.EPOCHS:
             found = by_epochs  # what the run before told of the job holds until this one does
-        return None if found is None else rest_of(found, before.left_s, self._stop_cost_s)
+        return (
+            None
+            if found is None
+            else rest_of(found, before.left_s, before.cost_or(self._stop_cost_s))
+        )
 
     def _as_on(self, managed: ManagedCluster, cluster: str, run: PastRun) -> PastRun:
         """A run of another cluster with the energy that it would have needed on this one.

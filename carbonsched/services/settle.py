@@ -83,12 +83,13 @@ class SettleJobs:
         """Readings with the intensity and PUE that count for them now."""
         return self._pricing.priced(managed, readings)
 
-    def readings(self, job: Job) -> list[JobReading]:
-        """A job's readings, cut to its time by Slurm's record."""
-        return self._claims.of(job)
+    def readings(self, job: Job, after: int = 0) -> list[JobReading]:
+        """A job's readings behind a part's number, cut to its time by Slurm's record."""
+        return self._claims.of(job, after)
 
     def _settle(self, managed: ManagedCluster, known: KnownJob) -> bool:
         job, now = known.job, self._clock.now()
+        last_part = self._ledger.readings.last_part()
         readings = self.readings(job)
         priced = self.priced(managed, readings)
         charged_mg = self._charge(job, priced, now)
@@ -122,6 +123,9 @@ class SettleJobs:
                 method=METHOD,
                 complete=complete,
                 due_at=settles_at if complete else 0,
+                exact_mg=job_charge(priced.segments),
+                priced_j=priced.energy_j,
+                last_part=last_part,
             )
         )
         self._update_reservation(job, charged_mg, now, complete=complete)

@@ -47,9 +47,8 @@ class StopRuns:
         by_saving = sorted(wanted, key=lambda one: (-(one.plan.saved_mg or 0), one.plan.key))
         for one in by_saving[:MOST]:
             now = self._clock.now()
-            stop = replace(
-                self._pieces.stop(one.known, now), note=self._expected(one.known, one.plan, now)
-            )
+            begun = self._pieces.stop(one.known, now)
+            stop = replace(begun, note=self._expected(one.known, one.plan, begun))
             if not self._done(managed, stop, self._begin):
                 return
 
@@ -153,14 +152,17 @@ class StopRuns:
     def _save(self, stop: Stop, state: StopState) -> None:
         self._ledger.stops.save(replace(stop, state=state, changed_at=self._clock.now()))
 
-    def _expected(self, known: KnownJob, plan: Plan, now: int) -> str:
+    def _expected(self, known: KnownJob, plan: Plan, stop: Stop) -> str:
         """What a stop is worth by the plan of what is left, for the log and for people later."""
         at = datetime.fromtimestamp(plan.start_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        worth = self._pieces.worth(known, plan, now)
+        worth = self._pieces.worth(known, plan, stop.at)
         if worth is None:
             return f"from about {at} on"
-        saved = format_mass(worth.saved_mg)
-        return f"from about {at} on, which is expected to save {saved} after the cost of the stop"
+        saved, cost = format_mass(worth.saved_mg), format_duration(stop.cost_s)
+        return (
+            f"from about {at} on, which is expected to save {saved} after the cost of the stop,"
+            f" taken as {cost} of running"
+        )
 
     def _named(self, stop: Stop) -> str:
         known = self._ledger.jobs.get(stop.key)

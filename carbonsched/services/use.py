@@ -31,7 +31,11 @@ class Used:
 
 
 class Use:
-    """Reckons it from readings, so that it does not lag behind the last settlement."""
+    """Reckons it from the last settlement and the readings since, so that it does not lag behind.
+
+    What is settled is an exact sum, and so is what it becomes with what came later. A revised
+    intensity counts from the next settlement on, a minute later.
+    """
 
     def __init__(
         self, clusters: Clusters, ledger: Ledger, grid: Grid, settle: SettleJobs, clock: Clock
@@ -58,17 +62,27 @@ class Use:
 
     def _run(self, managed: ManagedCluster, run: Job) -> tuple[Fraction, int, bool]:
         """One run: exact milligrams, joules that cannot be priced, whether it has readings."""
-        readings = self._settle.readings(run)
+        mg, open_j, metered, last_part = self._settled(run)
+        readings = self._settle.readings(run, after=last_part)
         priced = self._settle.priced(managed, readings)
-        mg = Fraction(job_charge(priced.segments))
-        open_j = sum(one.energy_j for one in readings) - priced.energy_j
+        mg += job_charge(priced.segments)
+        open_j += sum(one.energy_j for one in readings) - priced.energy_j
         if open_j <= 0:
-            return mg, 0, bool(readings)
-        start_at = min(one.start_at for one in readings)
-        rate = self._expected(managed.zone, start_at, max(one.end_at for one in readings))
+            return mg, 0, metered or bool(readings)
+        now = self._clock.now()
+        until_at = max(now if run.ended_at is None else run.ended_at, (run.started_at or now) + 1)
+        rate = self._expected(managed.zone, run.started_at or now, until_at)
         if rate is None:
             return mg, open_j, True
         return mg + emissions_mg(open_j, managed.pue_ppm, 1) * rate, 0, True
+
+    def _settled(self, run: Job) -> tuple[Fraction, int, bool, int]:
+        """The same as last settled, joules not priced then, and the last part that was counted."""
+        found = self._ledger.entries.settlement(run.key)
+        if found is None or found.exact_mg is None:
+            return Fraction(0), 0, False, 0
+        open_j = (found.energy_j or 0) - found.priced_j
+        return found.exact_mg, open_j, found.energy_j is not None, found.last_part
 
     def _expected(self, zone: str, start_at: int, end_at: int) -> Fraction | None:
         """Milligrams a kilowatt-hour that were foretold for a time of which the truth is to come.

@@ -97,9 +97,20 @@ def test_why_tells_what_a_pilots_first_epoch_came_to(ask, daemon, samples):
         return " ".join(ask("--why").split())
 
     running = {"state": "RUNNING", "started_at": samples.NOW - 7200}
+    asked = "It is a pilot: after its first epoch it is decided whether it goes on at once."
+    waits = told()
+    assert asked in waits
+    assert "marked" not in waits, "it has not begun"
     assert (
-        "It is a pilot: after its first epoch it is decided whether it goes on at once."
+        f"{asked} Its first epoch has not been marked; without marks nothing is decided."
     ) in told(**running)
+    assert (
+        f"{asked} Its epochs are marked, but not how many there are; without that nothing is"
+        " decided. --carbon-epochs=N tells it at submission."
+    ) in told(**running, epoch=2, epochs=None)
+    marked = told(**running, epoch=1, epochs=9)
+    assert asked in marked
+    assert "nothing is decided" not in marked
     assert (
         "It is a pilot; after its first epoch it was decided 13:30 that it goes on: stopping it"
         " would not save enough."
@@ -107,12 +118,12 @@ def test_why_tells_what_a_pilots_first_epoch_came_to(ask, daemon, samples):
         samples.NOW - 3600, note="stopping it would not save enough", stopped=False, **running
     )
     later = {"at": samples.NOW - 3600, "stopped": True}
-    later["note"] = "from about X on, which is expected to save 90 g"
+    later["note"] = "from about 2026-11-21 01:00:00 UTC on, which is expected to save 90 g"
     waits = {"stopped_at": samples.NOW - 3600, "restarts": 1, "earlier_runs": 1}
     assert (
         "It was stopped 13:30 for a cleaner window and goes on Sat 02:00. It is a pilot; after its"
-        " first epoch it was decided 13:30 that it goes on later, from about X on, which is"
-        " expected to save 90 g."
+        " first epoch it was decided 13:30 that it goes on later, from about Sat 02:00 on, which"
+        " is expected to save 90 g."
     ) in told(**later, **waits), "one figure of what the stop saves"
     again = told(**later, **waits | {"restarts": 2, "earlier_runs": 2})
     assert "goes on Sat 02:00, which is expected to save 96.0 g." in again, "of the second stop"

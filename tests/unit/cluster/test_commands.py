@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonsched.cluster.command_line import CommandLineCluster
+from carbonsched.cluster.command_line import MAX_NOTE, CommandLineCluster
 from carbonsched.cluster.commands import SlurmCommands
 from carbonsched.cluster.rate import TokenBucket
 from carbonsched.errors import ClusterError, ClusterRefusedError, ClusterUnavailableError
@@ -113,6 +113,62 @@ def test_an_array_of_which_the_pending_tasks_moved_is_moved(slurm):
         "StartTime=uts2000",
         "AdminComment=it's noted",
     ]
+
+
+# Ending a job, and remarking on it
+
+
+def words_of(slurm):
+    """What the last program was told, which wrote it down."""
+    return (slurm.folder / "words").read_text().splitlines()
+
+
+def test_a_job_is_ended_as_its_owner_would_do_it(slurm):
+    slurm(scancel=f"printf '%s\\n' \"$@\" > {slurm.folder}/words").cancel(7)
+    assert words_of(slurm) == ["7"]
+
+
+def test_a_remark_is_one_line_of_which_nothing_is_a_word_of_slurms(slurm):
+    cluster = slurm(scontrol=f"printf '%s\\n' \"$@\" > {slurm.folder}/words")
+    cluster.remark(7, "it's over\nStartTime=now é\x1b[2J")
+    assert words_of(slurm) == ["update", "JobId=7", "AdminComment=it's over StartTime=now é [2J"]
+    cluster.remark(7, "é" * 1000)
+    (*_, comment) = words_of(slurm)
+    assert comment == "AdminComment=" + "é" * (MAX_NOTE // 2), "cut between letters"
+
+
+@pytest.mark.parametrize(
+    ("call", "program", "refused"),
+    [
+        (lambda cluster: cluster.cancel(7), "scancel", "job 7 was not ended"),
+        (lambda cluster: cluster.remark(7, "x"), "scontrol", "job 7 got no comment"),
+    ],
+    ids=["cancel", "remark"],
+)
+def test_a_job_that_cannot_be_ended_or_remarked_on_is_told_from_slurm_that_does_not_answer(
+    slurm, call, program, refused
+):
+    said = "Invalid job id specified"
+    with pytest.raises(ClusterRefusedError, match=f"^{refused}: {said}$"):
+        call(slurm(**{program: f"echo '{said}' >&2; echo more >&2; exit 1"}))
+    silent = "echo 'error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
+    with pytest.raises(ClusterUnavailableError, match=r"^[^\n]+$"):
+        call(slurm(**{program: silent}))
+
+
+def test_why_a_remark_was_refused_may_stand_in_the_output(slurm):
+    with pytest.raises(ClusterRefusedError, match="got no comment: Access/permission denied"):
+        slurm(scontrol="echo 'Access/permission denied'; exit 1").remark(7, "x")
+
+
+def test_a_cluster_that_is_known_by_name_is_named_to_both(slurm):
+    for program in ("scancel", "scontrol"):
+        slurm(**{program: f"printf '%s\\n' \"$@\" > {slurm.folder}/words"})
+    cluster = CommandLineCluster("north", slurm.folder, None, 2.0, 1000.0, by_name=True)
+    cluster.cancel(7)
+    assert words_of(slurm) == ["--clusters=north", "7"]
+    cluster.remark(7, "x")
+    assert words_of(slurm) == ["--clusters=north", "update", "JobId=7", "AdminComment=x"]
 
 
 @pytest.mark.parametrize("start_at", [1000, 0])

@@ -135,6 +135,89 @@ def test_the_trainer_tells_how_much_is_done():
     ]  # fmt: skip
 
 
+# As fastprogress 1.0.3 and 1.1.6 write it, with NO_BAR and without
+HEADER = "█\repoch     train_loss  valid_loss  accuracy  time    \n"
+ROWS = (
+    "█\r█\r0         0.812345    0.534210    0.812000  00:12     \n",
+    "█\r█\r1         nan         None        0.910000  1:00:12   \n",
+    "█\r█\r2         -0.512345   inf         1234.56789000:12     \n",
+)
+BARS = tuple(
+    f"█\r\rEpoch {number}/3 : |----| 0.00% [0/3 00:00<?]\r\rEpoch {number}/3 : |████| 100.00%"
+    f" [3/3 00:00<00:00]\r\rEpoch {number}/3 :        \r"
+    for number in (1, 2, 3)
+)  # fmt: skip
+
+
+def taken(text, declared=None, pieces=0):
+    """Each turn as (epoch from 1, number of epochs, whether the one before ends, one begins)."""
+    count = EpochCount(declared)
+    turns = [count.take(told) for told in read(text, pieces=pieces)]
+    return [(one.epoch + 1, one.epochs, one.ends, one.begins) for one in turns if one is not None]
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 7])
+def test_with_the_header_of_a_table_an_epoch_begins_and_with_each_row_one_ends(pieces):
+    table = HEADER + "a warning of something else\n".join(ROWS)
+    assert taken(table, pieces=pieces) == [
+        (1, None, False, True), (2, None, True, True), (3, None, True, True),
+        (4, None, True, True),
+    ]  # fmt: skip
+    assert taken(table, declared=3, pieces=pieces) == [
+        (1, 3, False, True), (2, 3, True, True), (3, 3, True, True), (4, 3, True, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 7])
+def test_bars_beside_a_table_tell_how_many_epochs_there_are(pieces):
+    table = HEADER + "".join(bar + row for bar, row in zip(BARS, ROWS, strict=True))
+    assert taken(table, pieces=pieces) == [
+        (1, None, False, True), (2, 3, True, True), (3, 3, True, True), (4, 3, True, False),
+    ]  # fmt: skip
+
+
+def test_a_second_table_counts_on():
+    one, last = (f"█\r0         0.8{n}2345    0.534210    0.812000  00:12     \n" for n in (1, 2))
+    assert taken(HEADER + one + HEADER + last + ROWS[1]) == [
+        (1, None, False, True), (2, None, True, True),
+        (2, None, False, True), (3, None, True, True), (4, None, True, True),
+    ]  # fmt: skip
+    assert taken(HEADER + one + HEADER + last, declared=2)[-1] == (3, 2, True, False)
+
+
+def test_rows_that_are_missing_are_not_guessed():
+    assert taken(HEADER + "0         00:00     \n" + ROWS[2]) == [
+        (1, None, False, True), (4, None, False, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(ROWS),
+        "epoch,train_loss,valid_loss,accuracy,time\n0,0.812345,0.534210,0.812000,00:12\n",
+        "   epoch  train_loss  valid_loss\n0      0    0.812345    0.534210\n",
+        "epoch  train_loss  valid_loss\n    0    0.812345    0.534210\n",
+        "epoch     loss      time    \n0         0.812345  00:12     \n",
+        "epoch     train_loss  valid_loss  accuracy  time in all\n" + ROWS[0],
+        HEADER.rstrip() + " (see below)\n" + ROWS[0],
+    ],
+    ids=["rows alone", "csv", "a frame", "a frame's values", "other names", "more", "in words"],
+)
+def test_other_tables_tell_no_epochs(text):
+    assert taken(text) == []
+
+
+def test_a_table_tells_only_rows():
+    assert len(taken(f"{HEADER}0         12\n0         0.81\n1  2  3 00:12\n")) == 1
+
+
+def test_where_other_lines_tell_the_epochs_a_table_at_the_end_is_none():
+    assert taken("Epoch 1/2\nEpoch 2/2\n" + HEADER + "".join(ROWS)) == [
+        (1, 2, False, True), (2, 2, True, True),
+    ]  # fmt: skip
+
+
 def test_a_users_pattern_wins():
     text = "Epoch 1/5\nround 3 of 7: x\nround 4 of 7: x\n"
     pattern = r"round (?P<epoch>\d+) of (?P<epochs>\d+)"

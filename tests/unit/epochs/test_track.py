@@ -51,6 +51,33 @@ def test_the_epochs_of_the_output_are_marked(agent):
     assert agent.told() == [("start", 1, 2), ("end", 1, 2), ("start", 2, 2), ("end", 2, 2)]
 
 
+TABLE = """
+import time
+print("epoch     train_loss  valid_loss  accuracy  time    ")
+for epoch in range(2):
+    time.sleep(0.01)
+    print(f"{epoch:<10}0.812345    0.534210    0.812000  00:12     ")
+"""
+
+
+@pytest.mark.parametrize(("words", "more"), [((), [("start", 3, None)]), (("--epochs", "2"), [])])
+def test_an_epoch_that_a_row_tells_the_end_of_has_ended_and_no_other(agent, words, more):
+    """Without their number the last row may be followed by another; the end of all ends none."""
+    status, _, _ = python(TABLE, *words)
+    of = 2 if words else None
+    assert status == 0
+    assert agent.told() == [
+        ("start", 1, of), ("end", 1, of), ("start", 2, of), ("end", 2, of), *more,
+    ]  # fmt: skip
+
+
+def test_an_epoch_ends_with_the_number_of_epochs_that_came_after_its_start(agent):
+    bar = "print('Epoch 1/2 : |----| 0.00% [0/3 00:00<?]', end='\\r')"
+    status, _, _ = python(TABLE.replace("    time", f"    {bar}\n    time"))
+    assert status == 0
+    assert agent.told() == [("start", 1, None), ("end", 1, 2), ("start", 2, 2), ("end", 2, 2)]
+
+
 def test_a_declared_number_and_a_pattern_win_and_stderr_tells_as_well(agent):
     code = "import sys; print('Epoch 7'); print('lap 0;', 'lap 1;', sep='\\n', file=sys.stderr)"
     status, out, err = python(code, "--epochs", "5", "--pattern", r"lap (?P<epoch>\d+)")

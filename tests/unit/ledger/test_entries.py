@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -146,6 +147,7 @@ def test_a_settlement_is_read_as_it_was_written_and_the_last_counts(ledger):
         final=True, mg_per_kwh=400, sources=('a "source"', "b; c"), saved_mg=-1, baseline_at=7,
         embodied_mg=12, uncertainty_j=2, domains={Domain.CPU: 4, Domain.REST: 1},
         pue_source="table", why="covered 75 %", method="settle/2",
+        exact_mg=Fraction(10**40 + 1, 3_600_000_000_000), priced_j=4, last_part=2**40,
     )  # fmt: skip
     assert ledger.entries.settlement(KEY) is None
     for one in (first, second):

@@ -78,6 +78,7 @@ def test_what_the_first_version_wrote_is_read_and_adds_up(first_version, open_le
         90, 12, 1_200_000, True,
     )  # fmt: skip
     assert (settled.embodied_mg, settled.domains, settled.method) == (None, {}, "settle/1")
+    assert (settled.exact_mg, settled.priced_j, settled.last_part) == (None, 0, 0)
     (job,) = ledger.jobs.runs("lab", 7)
     assert (job.user, job.slurm_energy_j) == ("ada", None)
     period = ledger.audits.period("lab", 0, 1000)

@@ -37,6 +37,20 @@ def test_a_ledger_of_the_fourth_version_gets_the_table(path, open_ledger):
     assert ledger.stops.of(KEY) == STOP
 
 
+def test_what_a_stop_cost_is_not_known_of_those_from_before_it_was_kept(path, open_ledger):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrations.apply(Database(connection, strict=True), stop_before="m0009_costs_of_stops")
+        connection.execute(
+            "INSERT INTO stops VALUES ('lab', 7, 1000, 0, 5000, 'signalled', 5001, 1000, 3600,"
+            " 1800, 'from about 18:00 on')"
+        )
+    ledger = open_ledger(path)
+    assert ledger.stops.of(KEY) == STOP
+    assert STOP.cost_s is None
+    ledger.stops.save(replace(STOP, cost_s=900))
+    assert ledger.stops.of(KEY).cost_s == 900
+
+
 def test_a_stop_is_kept_as_far_as_it_has_come(stops):
     stops.save(STOP)
     assert stops.of(KEY) == STOP

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonsched.errors import RequestError
-from carbonsched.reports.moments import parse_time, span, stamp, when, zone_named
+from carbonsched.reports.moments import localised, parse_time, span, stamp, when, zone_named
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = int(datetime(2026, 11, 20, 14, 30, tzinfo=BERLIN).timestamp())
@@ -77,6 +77,20 @@ def test_instants_are_as_short_as_they_are_clear():
 )  # fmt: skip
 def test_lengths(seconds, text):
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("from about 2026-11-20 22:00:00 UTC on", "from about 23:00 on"),
+        ("2026-11-21 01:00:00 UTC, not 2026-07-01 00:30:00 UTC", "Sat 02:00, not 07-01 02:30"),
+        ("it is held (JobHeldAdmin)", "it is held (JobHeldAdmin)"),
+        ("2026-99-21 01:00:00 UTC", "2026-99-21 01:00:00 UTC"),
+        ("2026-11-21 01:00:00", "2026-11-21 01:00:00"),
+    ],
+)
+def test_instants_in_a_text_of_the_daemons_are_local(text, shown):
+    assert localised(text, NOW) == shown
 
 
 def test_a_zone_this_machine_does_not_know_is_utc():

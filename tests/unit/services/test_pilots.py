@@ -151,7 +151,10 @@ def test_where_waiting_saves_too_little_it_goes_on_and_is_not_asked_again(site, 
     tell(site, 1)
     site.round()
     first = decision(site, job)
-    assert (first.stopped, first.note) == (False, "stopping it would not save enough")
+    assert (first.stopped, first.note) == (
+        False,
+        "stopping it, which costs 00:05:00 of running, would not save enough",
+    )
     site.forecast(*DIRTY_FIRST)
     tick(site)
     assert decision(site, job) == first
@@ -160,7 +163,7 @@ def test_where_waiting_saves_too_little_it_goes_on_and_is_not_asked_again(site, 
     site.round()
     assert site.slurm.signals == [(1, "USR1")]
     assert decision(site, job) == first
-    line = "job 1 of ada, a pilot, goes on after its first epoch: stopping it would not save enough"
+    line = f"job 1 of ada, a pilot, goes on after its first epoch: {first.note}"
     assert caplog.messages.count(line) == 1
 
 
