@@ -310,3 +310,9 @@ def m0007_budgets(db: Database) -> None:
     """Runs whose jobs' budgets do not last; what was decided on pilots after their first epoch."""
     for statement in _BUDGETS:
         db.conn.execute(statement)
+
+
+@migrations()
+def m0008_gpu_limits(db: Database) -> None:
+    """The power limit of a job's GPUs during an epoch; where it was not told it is not known."""
+    db.conn.execute("ALTER TABLE epochs ADD COLUMN gpu_limit_w INTEGER")
