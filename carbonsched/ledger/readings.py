@@ -48,6 +48,26 @@ class JobReading:
     end_lost: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldEpoch:
+    """One node's record of an epoch, with what makes its job comparable with others."""
+
+    user: str
+    name: str
+    node_count: int
+    cpus: int
+    job_id: int
+    submitted_at: int
+    restarts: int
+    node: str
+    epoch: int
+    started_ms: int
+    duration_ms: int
+    energy_millij: int
+    quality: Quality
+    gpu_limit_w: int | None
+
+
 _PART = (
     "node, start_at, end_at, energy_j, cpu_ms, present_ms, node_ms, uncertainty_j, domains,"
     " restarts, COALESCE(parts.quality, segments.quality) AS quality, meter"
@@ -120,6 +140,28 @@ class ReadingTable:
             )
             for row in rows
         ]
+
+    def epochs_told(
+        self,
+        cluster: str,
+        since_at: int,
+        most: int,
+        *,
+        user: str | None = None,
+        name: str | None = None,
+    ) -> list[ToldEpoch]:
+        """Epochs of all jobs on a cluster, or of a user's of one name: the newest ``most``."""
+        names = ", ".join(ToldEpoch.__dataclass_fields__)
+        rows = self._file.rows(
+            f"SELECT {names} FROM epochs JOIN jobs USING (cluster, job_id, restarts, uid)"
+            " WHERE cluster = :cluster AND started_ms >= :since_ms"
+            " AND started_ms >= 1000 * started_at"
+            " AND (ended_at IS NULL OR started_ms <= 1000 * ended_at)"  # ids wrap
+            " AND (:user IS NULL OR user = :user) AND (:name IS NULL OR name = :name)"
+            " ORDER BY started_ms DESC LIMIT :most",
+            cluster=cluster, since_ms=since_at * 1000, user=user, name=name, most=most,
+        )  # fmt: skip
+        return [ToldEpoch(**row | {"quality": Quality(row["quality"])}) for row in rows]
 
     def totals(self, cluster: str, since_at: int, until_at: int) -> dict[str, int]:
         """Joules by kind of consumer in segments that begin in the interval; ``total`` too."""

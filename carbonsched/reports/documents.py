@@ -28,6 +28,39 @@ class PredictionDocument(TypedDict):
     explanation: str
 
 
+class LeftDocument(TypedDict):
+    """What is left of a run, with the interval that should hold 90 % of outcomes."""
+
+    duration_s: int
+    duration_low_s: int
+    duration_high_s: int
+    energy_j: int
+    energy_low_j: int
+    energy_high_j: int
+    mg: int | None
+    mg_low: int | None
+    mg_high: int | None
+
+
+class OtherwiseDocument(TypedDict):
+    """What is ``left`` of a run as it is, ``here``, and ``changed`` if it went on ``there``.
+
+    ``why`` is why that is not known, else empty. ``by`` says in words whose epochs told the ratios,
+    which were ``jobs``. ``beyond_limit``: its time limit would come first.
+    """
+
+    why: str
+    here: str | None
+    there: str | None
+    by: str | None
+    jobs: int | None
+    time_ratio: float | None
+    energy_ratio: float | None
+    beyond_limit: bool
+    left: LeftDocument | None
+    changed: LeftDocument | None
+
+
 class QuotaShare(TypedDict):
     """What is left of a quota, and which share of it the job takes with what is not charged yet.
 
@@ -62,7 +95,13 @@ class PilotDocument(TypedDict):
     note: str
 
 
-class QueueJob(TypedDict):
+class AskedOfJob(TypedDict, total=False):
+    """What is told of a job of the queue where it is asked for; earlier daemons have no word."""
+
+    otherwise: OtherwiseDocument | None
+
+
+class QueueJob(AskedOfJob):
     """A pending or running job with its plan of ``planned_at``, and the masses reckoned then.
 
     ``shadow_start_at`` and ``shadow_mg`` are those of a plan that shadow mode does not carry out.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from carbonsched.model.plan import three_masses
-from carbonsched.reports.documents import PredictionDocument, QueueJob, QuotaShare
+from carbonsched.reports.documents import LeftDocument, PredictionDocument, QueueJob, QuotaShare
 from carbonsched.reports.moments import span, when
 from carbonsched.reports.queue import exceeds, format_share, pending, progress
 from carbonsched.reports.terminal import Screen, clean, cut, paragraph
@@ -145,7 +145,30 @@ def _share(one: QuotaShare) -> str:
     return f"  {format_share(one['share'])} of the {left} in {one['period']}"
 
 
-def _interval(given: PredictionDocument, what: str) -> str:
+def otherwise(job: QueueJob) -> list[str]:
+    """What is left of it as it is, and under the condition that was asked for."""
+    given = job.get("otherwise")
+    if given is None or given["left"] is None or given["changed"] is None:
+        return [f"Otherwise: {given['why'] if given else 'not known'}."]
+    over = ["  Its time limit would end it before that."] if given["beyond_limit"] else []
+    return [
+        f"Left of it at {given['here']}, as it is:",
+        *_left(given["left"]),
+        f"Left of it at {given['there']}, {given['by']}:",
+        *_left(given["changed"]),
+        *over,
+    ]
+
+
+def _left(given: LeftDocument) -> list[str]:
+    return [
+        "  time    " + _interval(given, "duration"),
+        "  energy  " + _interval(given, "energy"),
+        "  CO2     " + _interval(given, "mass"),
+    ]
+
+
+def _interval(given: PredictionDocument | LeftDocument, what: str) -> str:
     if what == "duration":
         middle, low, high = (
             format_duration(given["duration_s"]),

@@ -38,7 +38,7 @@ class NodeKinds:
         cpus: Counter[Kind] = Counter()
         for node in nodes:
             if node.available:
-                cpus[self._kind(node.name)] += node.cpus
+                cpus[self.kind(node.name)] += node.cpus
         declared_w: dict[Kind, float] = {
             one: _above_idle_w(one) for one in self._managed.node_classes
         }
@@ -72,7 +72,7 @@ class NodeKinds:
                     ended_at=job.ended_at,
                     duration_s=done_s + ran_s,
                     energy_j=self._above_idle_j(job, energy_j, ran_s),
-                    kinds=frozenset(map(self._kind, job.nodes)),
+                    kinds=frozenset(map(self.kind, job.nodes)),
                 )
             )
         return found
@@ -88,7 +88,8 @@ class NodeKinds:
             return None
         return max(0, round(energy_j - ran_s * job.cpus * sum(idle_w) / len(idle_w)))
 
-    def _kind(self, node: str) -> Kind:
+    def kind(self, node: str) -> Kind:
+        """What a node is like: its class, else its partitions."""
         return self._managed.class_of(node) or self._partitions.get(node, ())
 
 
