@@ -131,7 +131,7 @@ class ReadingTable:
         names = ", ".join(EpochRecord.__dataclass_fields__)
         rows = self._file.rows(
             f"SELECT {names} FROM epochs WHERE cluster = :cluster AND job_id = :job_id"
-            " AND restarts = :restarts AND started_ms >= :since_ms ORDER BY epoch, node",
+            " AND restarts = :restarts AND +started_ms >= :since_ms ORDER BY epoch, node",
             cluster=key.cluster, job_id=key.job_id, restarts=key.restarts, since_ms=since_at * 1000,
         )  # fmt: skip
         return [
@@ -141,25 +141,32 @@ class ReadingTable:
             for row in rows
         ]
 
-    def epochs_told(
-        self,
-        cluster: str,
-        since_at: int,
-        most: int,
-        *,
-        user: str | None = None,
-        name: str | None = None,
+    def epochs_told(self, cluster: str, since_at: int, most: int) -> list[ToldEpoch]:
+        """Epochs of everybody's jobs on a cluster: the newest ``most``."""
+        # From the newest on until there are enough; SQLite must not begin with the jobs.
+        return self._told("epochs CROSS JOIN jobs", "started_ms", cluster, since_at, most)
+
+    def epochs_of_name(
+        self, cluster: str, user: str, name: str, since_at: int, most: int
     ) -> list[ToldEpoch]:
-        """Epochs of all jobs on a cluster, or of a user's of one name: the newest ``most``."""
+        """Those of a user's jobs of one name."""
+        # Job by job; SQLite must not look through all times for each, which the plus forbids.
+        return self._told(
+            "jobs CROSS JOIN epochs", "+started_ms", cluster, since_at, most, user=user, name=name
+        )
+
+    def _told(
+        self, tables: str, start: str, cluster: str, since_at: int, most: int, **whose: str
+    ) -> list[ToldEpoch]:
         names = ", ".join(ToldEpoch.__dataclass_fields__)
+        mine = "".join(f" AND {name} = :{name}" for name in whose)
         rows = self._file.rows(
-            f"SELECT {names} FROM epochs JOIN jobs USING (cluster, job_id, restarts, uid)"
-            " WHERE cluster = :cluster AND started_ms >= :since_ms"
-            " AND started_ms >= 1000 * started_at"
-            " AND (ended_at IS NULL OR started_ms <= 1000 * ended_at)"  # ids wrap
-            " AND (:user IS NULL OR user = :user) AND (:name IS NULL OR name = :name)"
+            f"SELECT {names} FROM {tables} USING (cluster, job_id, restarts, uid)"
+            f" WHERE cluster = :cluster AND {start} >= :since_ms"
+            f" AND {start} >= 1000 * started_at"  # ids wrap
+            f" AND (ended_at IS NULL OR {start} <= 1000 * ended_at){mine}"
             " ORDER BY started_ms DESC LIMIT :most",
-            cluster=cluster, since_ms=since_at * 1000, user=user, name=name, most=most,
+            cluster=cluster, since_ms=since_at * 1000, most=most, **whose,
         )  # fmt: skip
         return [ToldEpoch(**row | {"quality": Quality(row["quality"])}) for row in rows]
 

@@ -312,7 +312,15 @@ def m0007_budgets(db: Database) -> None:
         db.conn.execute(statement)
 
 
+_GPU_LIMITS = (
+    "ALTER TABLE epochs ADD COLUMN gpu_limit_w INTEGER",
+    "CREATE INDEX epochs_by_job ON epochs (cluster, job_id, restarts)",
+    "CREATE INDEX epochs_by_start ON epochs (cluster, started_ms)",
+)
+
+
 @migrations()
 def m0008_gpu_limits(db: Database) -> None:
     """The power limit of a job's GPUs during an epoch; where it was not told it is not known."""
-    db.conn.execute("ALTER TABLE epochs ADD COLUMN gpu_limit_w INTEGER")
+    for statement in _GPU_LIMITS:
+        db.conn.execute(statement)

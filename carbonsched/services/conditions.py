@@ -157,16 +157,16 @@ class KnownConditions:
     # Epochs
 
     def _like(self, job: Job) -> list[ToldEpoch]:
-        return self._ledger.readings.epochs_told(
-            self._managed.name, self._now - HISTORY_S, MOST_EPOCHS, user=job.user, name=job.name
+        since_at = self._now - HISTORY_S
+        return self._ledger.readings.epochs_of_name(
+            self._managed.name, job.user, job.name, since_at, MOST_EPOCHS
         )
 
     @cached_property
     def _everybody(self) -> Levels:
+        since_at = self._now - HISTORY_S
         return self._levels(
-            self._ledger.readings.epochs_told(
-                self._managed.name, self._now - HISTORY_S, MOST_EPOCHS
-            )
+            self._ledger.readings.epochs_told(self._managed.name, since_at, MOST_EPOCHS)
         )
 
     def _levels(self, told: Iterable[ToldEpoch]) -> Levels:

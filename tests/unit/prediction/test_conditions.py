@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
+from pathlib import Path
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -18,6 +21,7 @@ from carbonsched.prediction.conditions import (
     ratio,
 )
 
+MEASURED = Path(__file__).parents[2] / "fixtures/power/epochs-by-power-limit.csv"
 AMOUNTS = st.floats(0.01, 1e6)
 LIMITS = (150, 200, 250)
 
@@ -194,3 +198,45 @@ def test_an_own_ratio_lies_within_what_the_epochs_show(here, there):
     seen = [epoch(at(250), one) for one in here] + [epoch(at(150), one) for one in there]
     found = told(seen, at(250), at(150)).time.times
     assert min(there) / max(here) * (1 - 1e-9) <= found <= max(there) / min(here) * (1 + 1e-9)
+
+
+# Measured trainings
+
+
+def measured():
+    with MEASURED.open(newline="") as file:
+        return [
+            epoch(
+                at(int(row["power_limit_w"])), float(row["time_per_epoch_s"]),
+                float(row["time_per_epoch_s"]) * float(row["average_power_w"]),
+                name=row["training"], user=row["training"],
+            )
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+def errors(predict):
+    """Of time and of energy, of each training from each limit to each other one."""
+    seen, found = measured(), []
+    for here in seen:
+        others = levels(one for one in seen if one.job != here.job)
+        for there in (one for one in seen if one.job == here.job and one is not here):
+            times = predict(others, here, there)
+            truth = (there.seconds / here.seconds, there.joules / here.joules)
+            found.append([abs(one / true - 1) for one, true in zip(times, truth, strict=True)])
+    return [median(one) for one in zip(*found, strict=True)]
+
+
+def test_ratios_of_other_trainings_are_better_than_rules_that_know_none():
+    def by_others(others, here, there):
+        found = ratio(others, here.condition, there.condition, user="", name="")
+        return found.time.times, found.energy.times
+
+    def by_limit(_, here, there):
+        return 1.0, there.condition.gpu_limit_w / here.condition.gpu_limit_w
+
+    ours, naive, nothing = (
+        errors(rule) for rule in (by_others, by_limit, lambda *_: (1.0, 1.0))
+    )  # fmt: skip
+    assert ours[0] <= naive[0] == nothing[0]
+    assert ours[1] < min(naive[1], nothing[1])

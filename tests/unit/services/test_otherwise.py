@@ -307,8 +307,10 @@ def test_epochs_of_an_earlier_job_under_the_same_id_are_not_its(lab):
         lab.epoch(job, number, quality=Quality.MEASURED, **SLOW)
     lab.site.clock.at += 3600
     assert "nothing tells" in lab.why(job, 200)
-    told = lab.site.ledger.readings.epochs_told("lab", 0, 100)
-    assert {one.gpu_limit_w for one in told} == {300}
-    assert len(lab.site.ledger.readings.epochs_told("lab", 0, 2)) == 2
-    assert lab.site.ledger.readings.epochs_told("lab", 0, 100, user="ben") == []
-    assert lab.site.ledger.readings.epochs_told("north", 0, 100) == []
+    readings = lab.site.ledger.readings
+    assert {one.gpu_limit_w for one in readings.epochs_told("lab", 0, 100)} == {300}
+    assert {one.epoch for one in readings.epochs_told("lab", 0, 2)} == {2, 3}  # the newest
+    assert readings.epochs_told("north", 0, 100) == []
+    own = readings.epochs_of_name("lab", "ada", "train", 0, 100)
+    assert own == readings.epochs_told("lab", 0, 100)
+    assert readings.epochs_of_name("lab", "ben", "train", 0, 100) == []
