@@ -16,10 +16,10 @@ from carbonsched.cli.common import (
     show_json,
 )
 from carbonsched.errors import RequestError
-from carbonsched.reports.documents import QueueDocument, QueueJob, read_queue
 from carbonsched.reports.fields import as_pipes, as_table, choose, field_help
 from carbonsched.reports.jobs import names
 from carbonsched.reports.queue import DEFAULT, FIELDS, PREDICTED
+from carbonsched.reports.queue_documents import QueueDocument, QueueJob, read_queue
 from carbonsched.reports.queue_words import explained
 from carbonsched.reports.terminal import Screen
 
@@ -73,17 +73,19 @@ def run(options: argparse.Namespace, daemon: Daemon) -> int:
     return 0
 
 
-def queue_of(daemon: Daemon, options: argparse.Namespace, ids: str | None) -> QueueDocument:
+def queue_of(
+    daemon: Daemon, options: argparse.Namespace, ids: str | None, **more: str | int | None
+) -> QueueDocument:
     """The daemon's answer with the jobs that ids and ``clusters`` name, all where none are given.
 
-    ``options`` has ``user``, ``all`` and ``clusters``.
+    ``options`` has ``user``, ``all`` and ``clusters``; ``more`` is what else the daemon is asked.
 
     Raises:
         RequestError: an id that is not in the queue.
         DaemonError: the daemon's answer is none.
     """
     everybody = 1 if options.all else None
-    document = read_queue(daemon.get("/v1/queue", user=options.user, all=everybody))
+    document = read_queue(daemon.get("/v1/queue", user=options.user, all=everybody, **more))
     return {**document, "jobs": _selected(document["jobs"], ids, options.clusters)}
 
 

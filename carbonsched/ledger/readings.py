@@ -48,6 +48,26 @@ class JobReading:
     end_lost: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldEpoch:
+    """One node's record of an epoch, with what makes its job comparable with others."""
+
+    user: str
+    name: str
+    node_count: int
+    cpus: int
+    job_id: int
+    submitted_at: int
+    restarts: int
+    node: str
+    epoch: int
+    started_ms: int
+    duration_ms: int
+    energy_millij: int
+    quality: Quality
+    gpu_limit_w: int | None
+
+
 _PART = (
     "node, start_at, end_at, energy_j, cpu_ms, present_ms, node_ms, uncertainty_j, domains,"
     " restarts, COALESCE(parts.quality, segments.quality) AS quality, meter"
@@ -132,7 +152,7 @@ class ReadingTable:
         names = ", ".join(EpochRecord.__dataclass_fields__)
         rows = self._file.rows(
             f"SELECT {names} FROM epochs WHERE cluster = :cluster AND job_id = :job_id"
-            " AND restarts = :restarts AND started_ms >= :since_ms ORDER BY epoch, node",
+            " AND restarts = :restarts AND +started_ms >= :since_ms ORDER BY epoch, node",
             cluster=key.cluster, job_id=key.job_id, restarts=key.restarts, since_ms=since_at * 1000,
         )  # fmt: skip
         return [
@@ -159,6 +179,35 @@ class ReadingTable:
             cluster=key.cluster, job_id=key.job_id, restarts=key.restarts, since_ms=since_at * 1000,
         )  # fmt: skip
         return row["epoch"] if row else None
+
+    def epochs_told(self, cluster: str, since_at: int, most: int) -> list[ToldEpoch]:
+        """Epochs of everybody's jobs on a cluster: the newest ``most``."""
+        # From the newest on until there are enough; SQLite must not begin with the jobs.
+        return self._told("epochs CROSS JOIN jobs", "started_ms", cluster, since_at, most)
+
+    def epochs_of_name(
+        self, cluster: str, user: str, name: str, since_at: int, most: int
+    ) -> list[ToldEpoch]:
+        """Those of a user's jobs of one name."""
+        # Job by job; SQLite must not look through all times for each, which the plus forbids.
+        return self._told(
+            "jobs CROSS JOIN epochs", "+started_ms", cluster, since_at, most, user=user, name=name
+        )
+
+    def _told(
+        self, tables: str, start: str, cluster: str, since_at: int, most: int, **whose: str
+    ) -> list[ToldEpoch]:
+        names = ", ".join(ToldEpoch.__dataclass_fields__)
+        mine = "".join(f" AND {name} = :{name}" for name in whose)
+        rows = self._file.rows(
+            f"SELECT {names} FROM {tables} USING (cluster, job_id, restarts, uid)"
+            f" WHERE cluster = :cluster AND {start} >= :since_ms"
+            f" AND {start} >= 1000 * started_at"  # ids wrap
+            f" AND (ended_at IS NULL OR {start} <= 1000 * ended_at){mine}"
+            " ORDER BY started_ms DESC LIMIT :most",
+            cluster=cluster, since_ms=since_at * 1000, most=most, **whose,
+        )  # fmt: skip
+        return [ToldEpoch(**row | {"quality": Quality(row["quality"])}) for row in rows]
 
     def totals(self, cluster: str, since_at: int, until_at: int) -> dict[str, int]:
         """Joules by kind of consumer in segments that begin in the interval; ``total`` too."""

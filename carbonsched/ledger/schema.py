@@ -342,7 +342,20 @@ def m0010_sums_of_settlements(db: Database) -> None:
         db.conn.execute(statement)
 
 
+_GPU_LIMITS = (
+    "ALTER TABLE epochs ADD COLUMN gpu_limit_w INTEGER",
+    "CREATE INDEX epochs_by_start ON epochs (cluster, started_ms)",
+)
+
+
 @migrations()
 def m0011_epochs_by_job(db: Database) -> None:
     """A job's epochs are asked for in each tick, and there may be millions of them."""
     db.conn.execute("CREATE INDEX epochs_by_job ON epochs (cluster, job_id, restarts)")
+
+
+@migrations()
+def m0012_gpu_limits(db: Database) -> None:
+    """The power limit of a job's GPUs during an epoch; where it was not told it is not known."""
+    for statement in _GPU_LIMITS:
+        db.conn.execute(statement)

@@ -10,7 +10,7 @@ from carbonsched.model.wire import MAX_WHOLE, check_types, exact_fields
 
 MOST_PARTS = 20
 
-_LATER_FIELDS: dict[str, Any] = {"steps": 0, "parts": ()}
+_LATER_FIELDS: dict[str, Any] = {"steps": 0, "parts": (), "gpu_limit_w": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,9 @@ class EpochRecord:
     the standard deviation of power or step time within the epoch over its mean, from ``samples``
     parts; ``None`` where it could not be seen. Where the job told its ``steps``, ``parts`` divide
     the epoch into as many equal numbers of them and add up to it exactly; what follows the last
-    step, such as validation, is of the last part.
+    step, such as validation, is of the last part. ``gpu_limit_w`` is the power limit that was
+    enforced throughout on each of the job's GPUs here; ``None`` where it has none, where they do
+    not tell it, where they differ, and where it changed.
     """
 
     cluster: str
@@ -51,12 +53,15 @@ class EpochRecord:
     quality: Quality
     steps: int = 0
     parts: tuple[EpochPart, ...] = ()
+    gpu_limit_w: int | None = None
 
     def __post_init__(self) -> None:
         if self.duration_ms <= 0 or self.energy_millij < 0 or self.epoch < 1:
             raise ValueError("an epoch has a number from 1, a length and no negative energy")
         if self.samples < 0 or (self.epochs is not None and self.epochs < 1):
             raise ValueError("an epoch's samples or the number of epochs is negative")
+        if self.gpu_limit_w is not None and self.gpu_limit_w < 1:
+            raise ValueError("a power limit of GPUs is 1 W or more")
         if self.steps < 0 or len(self.parts) > min(self.steps, MOST_PARTS):
             raise ValueError("an epoch has no more parts than steps, and not too many")
         if self.parts and (
@@ -77,8 +82,9 @@ class EpochRecord:
         check_types(fields, {"cluster": str, "node": str})
         numbers = ("job_id", "restarts", "uid", "epoch", "started_ms", "duration_ms")
         check_types(fields, dict.fromkeys((*numbers, "energy_millij", "samples", "steps"), int))
-        if fields["epochs"] is not None:
-            check_types(fields, {"epochs": int})
+        for name in ("epochs", "gpu_limit_w"):
+            if fields[name] is not None:
+                check_types(fields, {name: int})
         deviation = fields["relative_sd"]
         if deviation is not None:
             if not isinstance(deviation, (int, float)) or isinstance(deviation, bool):

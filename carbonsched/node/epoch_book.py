@@ -41,7 +41,8 @@ class Mark:
 class _OpenEpoch:
     """An epoch that has started; count, mean and m2 are Welford's, over watts of samples.
 
-    ``quality`` is the worst so far.
+    ``quality`` is the worst so far, ``limit_w`` the power limit of the job's GPUs as long as it
+    has been one and the same.
     """
 
     job_id: int
@@ -54,6 +55,7 @@ class _OpenEpoch:
     m2: float = 0.0
     quality: Quality = Quality.MEASURED
     course: Course = field(default_factory=Course)
+    limit_w: int | None = None
 
     def to_state(self) -> dict[str, Any]:
         """For ``state.json``."""
@@ -84,10 +86,11 @@ class EpochBook:
         now_ns: int,
         energy_uj: int,
         quality: Quality,
+        limit_w: int | None = None,
     ) -> EpochRecord | None:
         """Take in a mark of a run (job id, restarts) that has used ``energy_uj`` so far.
 
-        ``quality`` is that of its energy around ``now_ns``.
+        ``quality`` is that of its energy around ``now_ns``, ``limit_w`` its GPUs' power limit.
         """
         if mark.epoch <= self._finished.get(run, 0):
             return None  # another rank was first
@@ -95,7 +98,18 @@ class EpochBook:
         found = next((one for one in mine if one.epoch == mark.epoch), None)
         if mark.start:
             if found is None:
-                self._start(mine, run, mark.epoch, now_ns, energy_uj, quality)
+                self._make_room(mine)
+                self._open.append(
+                    _OpenEpoch(
+                        job_id=run[0],
+                        restarts=run[1],
+                        epoch=mark.epoch,
+                        started_ns=now_ns,
+                        start_uj=energy_uj,
+                        quality=quality,
+                        limit_w=limit_w,
+                    )
+                )
             return None
         if found is None or now_ns - found.started_ns < _NS_PER_MS:
             return None
@@ -111,16 +125,19 @@ class EpochBook:
         energy_uj: int,
         quality: Quality,
         watts: float | None,
+        limit_w: int | None = None,
     ) -> None:
         """An interval, until now, of a run within its open epochs.
 
         ``energy_uj`` is what the run has used so far, ``watts`` its power in the interval where
-        that was a whole sample.
+        that was a whole sample, ``limit_w`` its GPUs' power limit at the end of it.
         """
         for one in self._open:
             if (one.job_id, one.restarts) == run:
                 one.quality = worse(one.quality, quality)
                 one.course.add(now_ns - one.started_ns, energy_uj - one.start_uj)
+                if limit_w != one.limit_w:
+                    one.limit_w = None  # for good: no other limit equals it
                 if watts is not None:
                     one.count += 1
                     difference = watts - one.mean
@@ -131,6 +148,7 @@ class EpochBook:
         """Time within every open epoch was not metered."""
         for one in self._open:
             one.quality = worse(one.quality, Quality.PARTIAL)
+            one.limit_w = None
 
     def keep(self, runs: Iterable[tuple[int, int]]) -> None:
         """Forget the epochs of runs that are no longer there."""
@@ -151,27 +169,9 @@ class EpochBook:
         self._open = [_OpenEpoch.from_state(one) for one in state["open"]]
         self._finished = {(job, restarts): last for job, restarts, last in state["finished"]}
 
-    def _start(
-        self,
-        mine: list[_OpenEpoch],
-        run: tuple[int, int],
-        epoch: int,
-        now_ns: int,
-        energy_uj: int,
-        quality: Quality,
-    ) -> None:
+    def _make_room(self, mine: list[_OpenEpoch]) -> None:
         if len(mine) >= MAX_OPEN:
             self._open.remove(mine[0])
-        self._open.append(
-            _OpenEpoch(
-                job_id=run[0],
-                restarts=run[1],
-                epoch=epoch,
-                started_ns=now_ns,
-                start_uj=energy_uj,
-                quality=quality,
-            )
-        )
 
     def _record(
         self, one: _OpenEpoch, uid: int, mark: Mark, now_ns: int, energy_uj: int
@@ -198,6 +198,7 @@ class EpochBook:
             quality=one.quality,
             steps=mark.steps,
             parts=one.course.divide(mark.part_ends_us, duration_ns, used_uj),
+            gpu_limit_w=one.limit_w,
         )
 
 

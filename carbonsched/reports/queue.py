@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from carbonsched.model.job import PENDING_STATES
 from carbonsched.reports import states
-from carbonsched.reports.documents import BudgetDocument, QueueJob
 from carbonsched.reports.fields import Field
 from carbonsched.reports.moments import span, stamp, when
+from carbonsched.reports.queue_documents import BudgetDocument, QueueJob
 from carbonsched.units import format_duration, format_energy, format_mass
 
 DEFAULT = "JobID,Name,User,ST,Start,Why,CO2,Saves"

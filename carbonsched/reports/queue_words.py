@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from carbonsched.model.plan import three_masses
-from carbonsched.reports.documents import PredictionDocument, QueueJob, QuotaShare
 from carbonsched.reports.moments import localised, span, when
 from carbonsched.reports.queue import exceeds, format_share, pending, progress
+from carbonsched.reports.queue_documents import (
+    LeftDocument,
+    PredictionDocument,
+    QueueJob,
+    QuotaShare,
+)
 from carbonsched.reports.terminal import Screen, clean, cut, paragraph
 from carbonsched.units import format_duration, format_energy, format_mass
 
@@ -199,3 +204,30 @@ def _share(one: QuotaShare) -> str:
     if one["share"] is None:
         return f"  {left} in {one['period']}"
     return f"  {format_share(one['share'])} of the {left} in {one['period']}"
+
+
+def otherwise(job: QueueJob, screen: Screen) -> list[str]:
+    """What is left of it as it is, and under the condition that was asked for."""
+    given = job.get("otherwise")
+    if given is None or given["left"] is None or given["changed"] is None:
+        return _sentences([f"Otherwise: {given['why'] if given else 'not known'}."], screen)
+    over = ["Its time limit would end it before that."] if given["beyond_limit"] else []
+    return [
+        *_sentences([f"Left of it at {given['here']}, as it is:"], screen),
+        *_left(given["left"]),
+        *_sentences([f"Left of it at {given['there']}, {given['by']}:"], screen),
+        *_left(given["changed"]),
+        *_sentences(over, screen),
+    ]
+
+
+def _left(given: LeftDocument) -> list[str]:
+    """It has no 50 % interval: how that of a ratio looks is not known."""
+    duration = (given["duration_low_s"], None, given["duration_s"], None, given["duration_high_s"])
+    energy = (given["energy_low_j"], None, given["energy_j"], None, given["energy_high_j"])
+    mass = (given["mg_low"], None, given["mg"], None, given["mg_high"])
+    return [
+        _row("time", format_duration, *duration),
+        _row("energy", format_energy, *energy),
+        _row("CO2", format_mass, *mass),
+    ]

@@ -14,6 +14,7 @@ from carbonsched.services.access import Access
 from carbonsched.services.adopt import AdoptJobs
 from carbonsched.services.advice import Advice
 from carbonsched.services.audit import Audits
+from carbonsched.services.conditions import Asked
 from carbonsched.services.ingest import TakeReadings
 from carbonsched.services.managed import Clusters
 from carbonsched.services.outlook import Outlook
@@ -101,7 +102,9 @@ class ServiceBackend:
 
     def queue(self, caller: Caller, query: JobQuery) -> Document:
         """Pending and active jobs with their plans."""
-        return self._views.queue(self._access.user(caller, query.user, everybody=query.everybody))
+        user = self._access.user(caller, query.user, everybody=query.everybody)
+        asked = Asked(gpu_limit_w=query.gpu_limit_w, nodes=query.nodes)
+        return self._views.queue(user, query.job_id, None if asked == Asked() else asked)
 
     def jobs(self, caller: Caller, query: JobQuery) -> Document:
         """Jobs with their figures."""

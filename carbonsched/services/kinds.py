@@ -40,7 +40,7 @@ class NodeKinds:
         cpus: Counter[Kind] = Counter()
         for node in nodes:
             if node.available:
-                cpus[self._kind(node.name)] += node.cpus
+                cpus[self.kind(node.name)] += node.cpus
         declared_w: dict[Kind, float] = {
             one: _above_idle_w(one) for one in self._managed.node_classes
         }
@@ -77,7 +77,7 @@ class NodeKinds:
                     duration_s=run.done_s + ran_s,
                     energy_j=self._above_idle_j(job, run.energy_j, ran_s),
                     script=run.script_digest,
-                    kinds=frozenset(map(self._kind, job.nodes)),
+                    kinds=frozenset(map(self.kind, job.nodes)),
                 )
             )
         return found
@@ -93,7 +93,8 @@ class NodeKinds:
             return None
         return max(0, round(energy_j - ran_s * job.cpus * sum(idle_w) / len(idle_w)))
 
-    def _kind(self, node: str) -> Kind:
+    def kind(self, node: str) -> Kind:
+        """What a node is like: its class, else its partitions."""
         return self._managed.class_of(node) or self._partitions.get(node, ())
 
 

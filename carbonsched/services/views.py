@@ -13,10 +13,12 @@ from carbonsched.model.plan import Plan
 from carbonsched.model.prediction import Prediction
 from carbonsched.ports import Clock
 from carbonsched.services.budgets import JobBudgets
+from carbonsched.services.conditions import Asked
 from carbonsched.services.epoch_logs import EpochLogs
 from carbonsched.services.evidence import Evidence
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import Clusters
+from carbonsched.services.otherwise import Otherwise
 from carbonsched.services.predict import PredictJobs
 from carbonsched.services.queue_figures import QueueFigures
 from carbonsched.services.quotas import Quotas
@@ -44,25 +46,35 @@ class Views:
         self._ledger = ledger
         self._grid = grid
         self._predict = predict
+        self._settle = settle
         self._evidence = Evidence(clusters, settle)
         self._epoch_logs = EpochLogs(ledger)
         self._clock = clock
         self._quotas = quotas
         self._budgets = budgets
 
-    def queue(self, user: str | None) -> Row:
-        """Pending and active jobs of one user, or of everybody."""
+    def queue(self, user: str | None, job_id: int | None = None, asked: Asked | None = None) -> Row:
+        """Pending and active jobs of one user, or of everybody; where given, under one job id.
+
+        With what is left of each under the condition that is ``asked`` for.
+        """
         now = self._clock.now()
         figures = QueueFigures(self._ledger, self._quotas, self._budgets, now)
         rows: list[Row] = []
         for managed in self._clusters:
             forecast = self._grid.forecast(managed.zone, now)
             label = forecast.info.label if forecast else None
-            rows += [
-                self._queue_row(known, figures) | {"forecast_label": label}
+            shown = [
+                known
                 for known in self._ledger.jobs.open(managed.name)
-                if user is None or known.job.user == user
+                if (user is None or known.job.user == user) and _goes_by(known.job, job_id)
             ]
+            found = [self._queue_row(known, figures) | {"forecast_label": label} for known in shown]
+            if asked is not None:
+                other = Otherwise(self._ledger, self._grid, self._settle, managed, asked, now)
+                for known, row in zip(shown, found, strict=True):
+                    row["otherwise"] = other.row(known.job, row["planned_start_at"])
+            rows += found
         return {"now": now, "jobs": rows}
 
     def jobs(
@@ -155,6 +167,7 @@ class Views:
             "epoch": epochs[0],
             "epochs": epochs[1],
             "prediction": told,
+            "otherwise": None,
             **figures.of(known, prediction, begin_at, told["mg"] if told else None),
         }
 
@@ -188,6 +201,10 @@ class Views:
             "mg_p75": mass.p75_mg if mass else None,
             "mg_high": mass.high_mg if mass else None,
         }
+
+
+def _goes_by(job: Job, job_id: int | None) -> bool:
+    return job_id in (None, job.key.job_id, job.array_job_id, job.het_job_id)
 
 
 def _identity(job: Job) -> Row:

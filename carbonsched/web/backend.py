@@ -12,7 +12,11 @@ from carbonsched.transport.munge import Caller
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs somebody wants to see; ``everybody`` is for operators."""
+    """Which jobs somebody wants to see; ``everybody`` is for operators.
+
+    Of the queue, ``gpu_limit_w`` and ``nodes`` ask what is left of a job under another power limit
+    of its GPUs and on other nodes.
+    """
 
     user: str | None = None
     job_id: int | None = None
@@ -20,6 +24,8 @@ class JobQuery:
     until_at: int | None = None
     everybody: bool = False
     evidence: bool = False
+    gpu_limit_w: int | None = None
+    nodes: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

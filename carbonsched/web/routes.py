@@ -174,10 +174,22 @@ def place(document: PlacementRequest, caller: Known, backend: Served) -> dict[st
 
 @signed.get("/v1/queue")
 def queue(
-    caller: Known, backend: Served, user: str | None = None, everybody: Everybody = False
+    caller: Known,
+    backend: Served,
+    user: str | None = None,
+    job: Whole | None = None,
+    everybody: Everybody = False,
+    gpu_limit_w: Annotated[int | None, Query(ge=1, le=MAX_WHOLE)] = None,
+    nodes: str | None = None,
 ) -> dict[str, Any]:
-    """Pending and active jobs with their plans and predictions."""
-    return backend.queue(caller, JobQuery(user=user, everybody=everybody))
+    """Pending and active jobs with their plans and predictions.
+
+    With ``gpu_limit_w`` or ``nodes`` also what is left of each under that GPU power limit or there.
+    """
+    query = JobQuery(
+        user=user, job_id=job, everybody=everybody, gpu_limit_w=gpu_limit_w, nodes=nodes
+    )
+    return backend.queue(caller, query)
 
 
 @signed.get("/v1/jobs")

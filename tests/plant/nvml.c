@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum { MAGIC = 0x6e766d6c, DEVICES = 16, INSTANCES = 8, CLASSES = 8 };
-enum { HANDLE, ENERGY, POWER, INSTANT, MIG, INFO };
+enum { HANDLE, ENERGY, POWER, INSTANT, MIG, INFO, LIMIT };
 enum {
   SUCCESS = 0,
   UNINITIALIZED = 1,
@@ -37,7 +37,8 @@ struct instance {
 
 struct device {
   char uuid[96], name[96], bus_id[32];
-  uint64_t minor, energy_mj, power_mw, instant_mw, limit_mw, mig_mode, max_mig, instance_count;
+  uint64_t minor, energy_mj, power_mw, instant_mw, limit_mw, enforced_mw;
+  uint64_t mig_mode, max_mig, instance_count;
   uint64_t error[CLASSES], wait_ms[CLASSES];
   struct instance instances[INSTANCES];
 };
@@ -203,8 +204,8 @@ NUMBER(nvmlDeviceGetIndex, INFO, unsigned, handle->device)
 NUMBER(nvmlDeviceGetMinorNumber, INFO, unsigned, device->minor)
 NUMBER(nvmlDeviceGetTotalEnergyConsumption, ENERGY, unsigned long long, device->energy_mj)
 NUMBER(nvmlDeviceGetPowerUsage, POWER, unsigned, device->power_mw)
-NUMBER(nvmlDeviceGetEnforcedPowerLimit, INFO, unsigned, device->limit_mw)
-NUMBER(nvmlDeviceGetPowerManagementLimit, INFO, unsigned, device->limit_mw)
+NUMBER(nvmlDeviceGetEnforcedPowerLimit, LIMIT, unsigned, device->enforced_mw)
+NUMBER(nvmlDeviceGetPowerManagementLimit, INFO, unsigned, device->enforced_mw)
 NUMBER(nvmlDeviceGetPowerManagementDefaultLimit, INFO, unsigned, device->limit_mw)
 NUMBER(nvmlDeviceGetComputeMode, INFO, unsigned, 0)
 
@@ -212,7 +213,7 @@ int nvmlDeviceGetPowerManagementLimitConstraints(struct handle *handle, unsigned
                                                  unsigned *most) {
   if (!least) return INVALID_ARGUMENT;
   *least = 100000;
-  return nvmlDeviceGetPowerManagementLimit(handle, most);
+  return nvmlDeviceGetPowerManagementDefaultLimit(handle, most);
 }
 
 struct field_value {

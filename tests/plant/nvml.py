@@ -30,6 +30,7 @@ class Call(IntEnum):
     INSTANT = 3
     MIG = 4
     INFO = 5
+    LIMIT = 6
 
 
 class Code(IntEnum):
@@ -59,7 +60,10 @@ class Instance(ctypes.Structure):
 
 
 class Device(ctypes.Structure):
-    """One GPU: its figures, and what each class of calls answers instead of them."""
+    """One GPU: its figures, and what each class of calls answers instead of them.
+
+    ``limit_mw`` is the highest power limit that can be set, ``enforced_mw`` the one in force.
+    """
 
     _fields_ = (
         ("uuid", ctypes.c_char * 96),
@@ -70,6 +74,7 @@ class Device(ctypes.Structure):
         ("power_mw", ctypes.c_uint64),
         ("instant_mw", ctypes.c_uint64),
         ("limit_mw", ctypes.c_uint64),
+        ("enforced_mw", ctypes.c_uint64),
         ("mig_mode", ctypes.c_uint64),
         ("max_mig", ctypes.c_uint64),
         ("instance_count", ctypes.c_uint64),
@@ -135,7 +140,7 @@ class NvmlPlant:
             device.name = b"NVIDIA Plant 80GB"
             device.bus_id = f"00000000:{index + 1:02X}:00.0".encode()
             device.minor = index
-            device.limit_mw = limit_w * 1000
+            device.limit_mw = device.enforced_mw = limit_w * 1000
         self.state.count = count
         self.state.magic = _MAGIC
 

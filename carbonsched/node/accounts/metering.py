@@ -100,7 +100,9 @@ class Metering:
         at_ns, energy_uj = self._at_mark(job, mark.at_ns, self._last.wall_ns)
         within = at_ns < self._last.wall_ns or not mark.start
         quality = self._quality.get(job.owner, Quality.PARTIAL) if within else Quality.MEASURED
-        record = self._epochs.mark((job.job_id, job.restarts), uid, mark, at_ns, energy_uj, quality)
+        record = self._epochs.mark(
+            (job.job_id, job.restarts), uid, mark, at_ns, energy_uj, quality, self._limit_w(job)
+        )
         if record is not None:
             self.closed.append(record)
 
@@ -226,7 +228,20 @@ class Metering:
                 job.energy_uj,
                 gains.quality.get(job.owner, Quality.PARTIAL),
                 gains.mean_w(job) if throughout and self._whole_sample(length_ns) else None,
+                self._limit_w(job),
             )
+
+    def _limit_w(self, job: TrackedJob) -> int | None:
+        """The power limit that all of a job's GPUs have as of now.
+
+        ``None`` where they differ or one does not tell, and for a part of a GPU: whether the limit
+        binds there depends on who has the rest.
+        """
+        if job.unknown_gpus or any(part != whole for part, whole in job.gpus.values()):
+            return None
+        limits = {gpu.device: gpu.limit_w for gpu in self._panel.gpus()}
+        found = {limits.get(device) for device in job.gpus}
+        return found.pop() if len(found) == 1 else None
 
     def to_state(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""

@@ -40,7 +40,8 @@ class Gpu:
 
     ``device`` is as in ``DomainEnergy``: a UUID where there is one. ``slices`` are the compute
     slices into which it is divided, 1 where it is not; ``instances`` are the slices of each of its
-    instances (MIG) by UUID.
+    instances (MIG) by UUID. ``limit_w`` is the power limit that is enforced on it now, ``None``
+    where it does not tell.
     """
 
     device: str
@@ -48,6 +49,7 @@ class Gpu:
     minor: int | None = None
     slices: int = 1
     instances: Mapping[str, int] = field(default_factory=dict)
+    limit_w: int | None = None
 
 
 class Meter(Protocol):

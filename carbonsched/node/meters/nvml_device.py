@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from carbonsched.model.energy import Domain
@@ -15,6 +16,7 @@ FROZEN_NS = 5 * NS_PER_S
 UNDECLARED_LIMIT_W = 3000
 """No GPU draws more; for those that do not tell their power limit."""
 _UJ_PER_MJ = 1000  # microjoules and millijoules, microwatts and milliwatts
+_MW_PER_W = 1000
 _RETRY_NS = NS_PER_S
 _LONGEST_RETRY_NS = 60 * NS_PER_S
 
@@ -25,7 +27,7 @@ class NvmlDevice:
     Attributes:
         uuid: its name everywhere.
         index: its place in NVML's order, which is that of PCI addresses.
-        gpu: how Slurm may call it.
+        gpu: how Slurm may call it, and the power limit that was enforced when it was last read.
         frozen: its energy counter stands still, so that power is read in its place.
         failures: calls that failed since the last that did not.
         retry_ns: it is left alone until then.
@@ -47,6 +49,8 @@ class NvmlDevice:
         self._instances: dict[str, int] = {}
         self._minor: int | None = None
         self._limit_w = UNDECLARED_LIMIT_W
+        self._has_enforced = True
+        self._enforced_w: int | None = None
         self.look(handle, index)
 
     @property
@@ -80,16 +84,19 @@ class NvmlDevice:
             minor=self._minor,
             slices=self._slices,
             instances=self._instances,
+            limit_w=self._enforced_w,
         )
 
     def read(self, steady_ns: int) -> Reading:
         """Its counter, or its power where it has no counter or that stands still.
 
-        ``counted`` says which, as a state may still hold the other one.
+        ``counted`` says which, as a state may still hold the other one. The enforced power limit
+        is read with it, for anybody may change that at any time.
 
         Raises:
             pynvml.NVMLError: it does not answer, or has neither.
         """
+        self._see_limit(self._enforced())
         counted_mj = self._counter_mj()
         if counted_mj is not None:
             if counted_mj != self._counted_mj:
@@ -103,11 +110,28 @@ class NvmlDevice:
         """It did not answer: ask again at once, then after 1, 2, 4 ... 60 seconds."""
         wait_ns = 0 if self.failures == 0 else _RETRY_NS << min(self.failures - 1, 6)
         self.failures += 1
+        self._see_limit(None)
         self.retry_ns = steady_ns + min(wait_ns, _LONGEST_RETRY_NS)
 
     def answered(self) -> None:
         """It did."""
         self.failures = self.retry_ns = 0
+
+    def _see_limit(self, watts: int | None) -> None:
+        if watts != self._enforced_w:
+            self._enforced_w = watts
+            self.gpu = replace(self.gpu, limit_w=watts)
+
+    def _enforced(self) -> int | None:
+        """Whole watts of the limit in force; ``None`` where it does not tell: energy goes first."""
+        if not self._has_enforced:
+            return None
+        try:
+            limit_mw = int(self._nvml.nvmlDeviceGetEnforcedPowerLimit(self._handle))
+        except self._nvml.NVMLError as error:
+            self._has_enforced = not self._is_lacking(error)
+            return None
+        return round(limit_mw / _MW_PER_W) or None
 
     def _reading(self, steady_ns: int, unit: str, milli: int) -> Reading:
         return {

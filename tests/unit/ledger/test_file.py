@@ -198,7 +198,7 @@ def pair(number):
                                            by="root", reason="x" * 5000))
 
 written = 0
-resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
+resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, hard))
 try:
     for number in range(1000):
         pair(number)

@@ -202,3 +202,14 @@ def test_a_prediction_of_before_quartiles_has_none(path, open_ledger):
 def test_a_final_job_of_the_second_version_is_complete(second_version, open_ledger):
     settled = open_ledger(second_version).entries.settlement(KEY)
     assert (settled.final, settled.complete, settled.due_at) == (True, True, 0)
+
+
+def test_epochs_of_before_power_limits_have_an_unknown_one(path, open_ledger):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrations.apply(Database(connection, strict=True), stop_before="m0012_gpu_limits")
+        connection.execute(
+            "INSERT INTO epochs VALUES ('lab', 'n1', 7, 0, 1001, 1, 9, 100000, 900, 5000, NULL, 0,"
+            " 'measured', 210, 0, '[]')"
+        )
+    (epoch,) = open_ledger(path).readings.epochs_of(KEY, 100)
+    assert (epoch.duration_ms, epoch.gpu_limit_w) == (900, None)

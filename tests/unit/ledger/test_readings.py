@@ -151,3 +151,11 @@ def test_the_parts_of_an_epoch_are_kept(ledger):
     told = epoch(1, steps=400, parts=parts)
     ledger.readings.add_epoch(told, 500)
     assert ledger.readings.epochs_of(KEY, 0) == [told]
+
+
+def test_the_power_limit_of_an_epoch_is_kept_and_unknown_is_not_zero(ledger):
+    told = [epoch(1, gpu_limit_w=300), epoch(2), epoch(3, gpu_limit_w=None)]
+    for one in told:
+        ledger.readings.add_epoch(one, 500)
+    assert ledger.readings.epochs_of(KEY, 0) == told
+    assert [one.gpu_limit_w for one in told] == [300, None, None]

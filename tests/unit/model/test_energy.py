@@ -59,7 +59,7 @@ def epochs(draw):
         duration_ms=length_ms, energy_millij=millij,
         relative_sd=draw(st.none() | st.floats(0, 100)), samples=draw(small),
         quality=draw(st.sampled_from(Quality)), steps=draw(st.integers(len(parts), 10**6)),
-        parts=parts,
+        parts=parts, gpu_limit_w=draw(st.none() | st.integers(1, 3000)),
     )  # fmt: skip
 
 
@@ -169,6 +169,10 @@ def test_a_segment_that_is_wrong_says_how(change, why):
         ({"relative_sd": []}, "relative_sd"),
         ({"quality": "splendid"}, "splendid"),
         ({"node": 1}, "node is not a string"),
+        ({"gpu_limit_w": 0}, "1 W or more"),
+        ({"gpu_limit_w": -300}, "1 W or more"),
+        ({"gpu_limit_w": 300.0}, "gpu_limit_w is not"),
+        ({"gpu_limit_w": True}, "gpu_limit_w is not"),
     ],
 )
 def test_an_epoch_that_is_wrong_says_how(change, why):
@@ -209,6 +213,13 @@ def test_an_epoch_of_an_agent_that_tells_no_parts_is_taken(epoch):
     wire = travelled(epoch)
     del wire["steps"], wire["parts"]
     assert EpochRecord.from_wire(wire) == replace(epoch, steps=0, parts=())
+
+
+@given(epochs())
+def test_an_epoch_of_an_agent_that_tells_no_power_limit_has_an_unknown_one(epoch):
+    wire = travelled(epoch)
+    del wire["gpu_limit_w"]
+    assert EpochRecord.from_wire(wire) == replace(epoch, gpu_limit_w=None)
 
 
 @pytest.mark.parametrize(

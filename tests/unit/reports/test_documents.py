@@ -3,13 +3,8 @@ import copy
 import pytest
 
 from carbonsched.errors import DaemonError
-from carbonsched.reports.documents import (
-    read_granted,
-    read_jobs,
-    read_queue,
-    read_quota,
-    read_report,
-)
+from carbonsched.reports.documents import read_granted, read_jobs, read_quota, read_report
+from carbonsched.reports.queue_documents import read_queue
 
 
 def test_the_documents_of_the_interface_are_read(samples):

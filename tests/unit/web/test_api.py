@@ -42,6 +42,12 @@ GETS = [
     ("/v1/queue", {}, "queue", JobQuery()),
     ("/v1/queue", {"user": "ada & ben=ü/%"}, "queue", JobQuery(user="ada & ben=ü/%")),
     ("/v1/queue", {"all": 1}, "queue", JobQuery(everybody=True)),
+    (
+        "/v1/queue",
+        {"job": 7, "gpu_limit_w": 200, "nodes": "n[1-2]"},
+        "queue",
+        JobQuery(job_id=7, gpu_limit_w=200, nodes="n[1-2]"),
+    ),
     ("/v1/jobs", {}, "jobs", JobQuery()),
     (
         "/v1/jobs",
@@ -232,6 +238,8 @@ def test_another_query_is_another_request(service):
         "/v1/jobs?since_at=1e3",
         f"/v1/jobs?until_at={10**30}",
         "/v1/queue?all=perhaps",
+        "/v1/queue?gpu_limit_w=0",
+        "/v1/queue?gpu_limit_w=some",
         "/v1/audit?start=5",
         "/v1/audit?start=-5&end=9",
     ],

@@ -5,60 +5,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-TESTS = Path(__file__).resolve().parents[3]
-CHILD = Path(__file__).with_name("nvml_child.py")
+from .nvml_rig import Call, Child, Code, plant_nvml
+
 S = 1_000_000_000
 J = 1_000_000
 
 
-def load_plant():
-    spec = importlib.util.spec_from_file_location("nvml_plant", TESTS / "plant/nvml.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-plant_nvml = load_plant()
-Call, Code = plant_nvml.Call, plant_nvml.Code
-
-
-class Child:
-    def __init__(self, environment):
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", str(CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-        )
-
-    def ask(self, *request):
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, f"the child failed at {request}"
-        return json.loads(line)
-
-    def __getattr__(self, method):
-        return lambda *arguments: self.ask(method, *arguments)
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.process.stdout.close()
+uuid = plant_nvml.uuid
 
 
 class Bench:
@@ -107,9 +66,6 @@ def bench(child, tmp_path):
 
     yield make
     child.close()
-
-
-uuid = plant_nvml.uuid
 
 
 def test_without_a_compiler_the_remedy_is_told(monkeypatch, tmp_path):
@@ -449,3 +405,38 @@ def test_new_instances_are_seen_when_asked_and_within_a_minute(bench, child):
         made.draw(0, 1)
         made.step()
     assert child.gpus()[0]["instances"] == {"MIG-e": 7}
+
+
+def test_the_limit_in_force_is_told_at_once_and_not_the_highest(bench, child):
+    made = bench(2)
+    made.devices[1].enforced_mw = 399_600
+    made.step()
+    assert [gpu["limit_w"] for gpu in child.gpus()] == [700, 400]
+    made.draw(1, 500)
+    assert made.step()[uuid(1)] == (
+        500 * J,
+        "measured",
+    )  # the highest still bounds what is believed
+
+
+@pytest.mark.parametrize("code", [Code.NOT_SUPPORTED, Code.UNKNOWN])
+def test_a_limit_that_is_not_told_is_unknown_and_its_energy_counts(bench, child, code):
+    made = bench(2, lambda devices: devices[0].fail(code, Call.LIMIT))
+    made.devices[1].enforced_mw = 0
+    made.draw(0, 100)
+    made.draw(1, 100)
+    assert made.step() == {uuid(0): (100 * J, "measured"), uuid(1): (100 * J, "measured")}
+    assert [gpu["limit_w"] for gpu in child.gpus()] == [None, None]
+    assert child.errors() == 0
+
+
+def test_the_limit_of_a_lost_gpu_is_unknown_until_it_is_back(bench, child):
+    made = bench(2)
+    made.step()
+    made.devices[0].fail(Code.GPU_IS_LOST)
+    made.step()
+    assert [gpu["limit_w"] for gpu in child.gpus()] == [None, 700]
+    made.devices[0].fail(Code.SUCCESS)
+    made.step()
+    made.step()
+    assert [gpu["limit_w"] for gpu in child.gpus()] == [700, 700]
