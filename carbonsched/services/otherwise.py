@@ -18,7 +18,7 @@ from typing import Any
 from carbonsched.errors import ClusterError, RequestError
 from carbonsched.ledger import Ledger
 from carbonsched.model.job import Job
-from carbonsched.prediction.conditions import Factor, Ratio
+from carbonsched.prediction.conditions import SAME, Factor, Ratio
 from carbonsched.services.conditions import Asked, KnownConditions, words
 from carbonsched.services.grid import Grid
 from carbonsched.services.managed import ManagedCluster
@@ -42,6 +42,8 @@ class Span:
 
     def times(self, factor: Factor) -> Span:
         """As this module says; of a centre above 0."""
+        if factor == SAME.time:
+            return self
         centre = self.centre * factor.times
         down = math.hypot(math.log(self.centre / self.low), factor.half_width) if self.low else None
         up = math.hypot(math.log(self.high / self.centre), factor.half_width)

@@ -12,6 +12,7 @@ from carbonsched.model.directives import Directives
 from carbonsched.model.energy import Quality
 from carbonsched.model.epoch import EpochRecord
 from carbonsched.model.placement import Candidacy, JobSize
+from carbonsched.reports.documents import read_queue
 from carbonsched.services.access import Access
 from carbonsched.services.backend import ServiceBackend
 from carbonsched.services.gate import owners_begin_in
@@ -135,6 +136,19 @@ def test_ordinary_users_see_their_own(make_backend):
             ask(DAEMON, JobQuery(everybody=True))
         with pytest.raises(ForbiddenError, match="no user here has uid 3999999999"):
             ask(STRANGER, JobQuery())
+
+
+@pytest.mark.parametrize("more", [{"gpu_limit_w": 200}, {"nodes": "n1"}])
+def test_the_queue_is_asked_for_other_conditions_of_ones_own_jobs(make_backend, more):
+    site, backend = make_backend()
+    adopted(site, backend, DAEMON)
+    adopted(site, backend, BIN)
+    (plain,) = backend.queue(DAEMON, JobQuery())["jobs"]
+    assert plain["otherwise"] is None
+    (asked,) = backend.queue(DAEMON, JobQuery(job_id=plain["job_id"], **more))["jobs"]
+    assert "no epoch of job" in asked["otherwise"]["why"]
+    assert backend.queue(DAEMON, JobQuery(job_id=plain["job_id"] + 1, **more))["jobs"] == []
+    read_queue(backend.queue(ROOT, JobQuery(everybody=True, **more)))
 
 
 @pytest.mark.parametrize("who", [ROOT, BIN])

@@ -6,13 +6,18 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carbonsched.errors import ClusterUnavailableError
 from carbonsched.model.directives import Directives
 from carbonsched.model.energy import Quality
 from carbonsched.model.epoch import EpochRecord
 from carbonsched.ports import Partition
+from carbonsched.prediction.conditions import SAME, Factor
+from carbonsched.reports.documents import read_queue
 from carbonsched.services.conditions import Asked
+from carbonsched.services.otherwise import Span
 from carbonsched.site import NodeClass
 
 from .conftest import ROOT
@@ -285,7 +290,8 @@ def test_the_queue_tells_it_only_when_asked_and_of_the_job_that_is_asked(lab):
     job, other = lab.run(FAST, ends=False), lab.run(FAST, ends=False)
     rows = lab.site.views.queue(None)["jobs"]
     assert [row["otherwise"] for row in rows] == [None, None]
-    rows = lab.site.views.queue(None, None, Asked(gpu_limit_w=200))["jobs"]
+    document = lab.site.views.queue(None, None, Asked(gpu_limit_w=200))
+    rows = read_queue(json.loads(json.dumps(document)))["jobs"]
     assert [row["job_id"] for row in rows] == [job.key.job_id, other.key.job_id]
     assert all(row["otherwise"]["jobs"] == 1 for row in rows)
     (row,) = lab.site.views.queue("ada", other.key.job_id)["jobs"]
@@ -314,3 +320,25 @@ def test_epochs_of_an_earlier_job_under_the_same_id_are_not_its(lab):
     own = readings.epochs_of_name("lab", "ada", "train", 0, 100)
     assert own == readings.epochs_told("lab", 0, 100)
     assert readings.epochs_of_name("lab", "ben", "train", 0, 100) == []
+
+
+AMOUNT = st.integers(1, 10**12)
+
+
+@st.composite
+def spans(draw):
+    low, centre, high = sorted(draw(st.tuples(AMOUNT, AMOUNT, AMOUNT)))
+    return Span(draw(st.sampled_from((0, low))), centre, high)
+
+
+@given(spans(), st.floats(0.2, 5), st.floats(0, 2), st.floats(0, 2))
+def test_an_interval_widens_with_the_doubt_of_its_ratio(span, times, one, more):
+    assert span.times(SAME.time) == span
+    found, wider = (span.times(Factor(times, width)) for width in (one, one + more))
+    assert found.low <= found.centre <= found.high
+    assert wider.low <= found.low
+    assert found.high <= wider.high
+    assert found.centre == wider.centre == pytest.approx(span.centre * times, abs=0.5)
+    assert found.low <= max(span.low * times * (1 + 1e-9), 0)
+    assert found.high >= span.high * times * (1 - 1e-9)
+    assert (found.low == 0) or span.low > 0
