@@ -38,7 +38,7 @@ DECLARED = {
     "unet": 5, "augmented": 2, "bfloat16": 4, "contrastive": 10, "prepared": 5,
     "patches": 3, "traced": 2,
 }  # fmt: skip
-FIRST_SEED = 9000  # of the made-up logs that judge
+FIRST_SEED = 20_000  # of the made-up logs that judge
 
 
 @dataclass(frozen=True)
