@@ -12,7 +12,7 @@ from carbonsched.model.directives import Directives
 from carbonsched.model.energy import Quality
 from carbonsched.model.epoch import EpochRecord
 from carbonsched.model.placement import Candidacy, JobSize
-from carbonsched.reports.documents import read_queue
+from carbonsched.reports.queue_documents import read_queue
 from carbonsched.services.access import Access
 from carbonsched.services.backend import ServiceBackend
 from carbonsched.services.gate import owners_begin_in

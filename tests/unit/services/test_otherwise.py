@@ -15,7 +15,7 @@ from carbonsched.model.energy import Quality
 from carbonsched.model.epoch import EpochRecord
 from carbonsched.ports import Partition
 from carbonsched.prediction.conditions import SAME, Factor
-from carbonsched.reports.documents import read_queue
+from carbonsched.reports.queue_documents import read_queue
 from carbonsched.services.conditions import Asked
 from carbonsched.services.otherwise import Span
 from carbonsched.site import NodeClass
