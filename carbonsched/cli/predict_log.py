@@ -123,9 +123,9 @@ def _grounds(found: Foreseen, options: argparse.Namespace) -> list[str]:
     """What it rests on, a line each."""
     lines = [f"method {METHOD}/{VERSION}"]
     if found.warm_parts:
-        lines.append(
-            f"the first {found.warm_parts} parts of the first epoch are warm-up, paid once"
-        )
+        parts = "part" if found.warm_parts == 1 else f"{found.warm_parts} parts"
+        be = "is" if found.warm_parts == 1 else "are"
+        lines.append(f"the first {parts} of the first epoch {be} warm-up, paid once")
     if options.validate_every:
         lines.append(f"validation declared after every {options.validate_every}. epoch")
     if options.history:
