@@ -29,7 +29,7 @@ from plant.script import procfs  # noqa: E402  # found through the line above
 from scene import Scene, say  # noqa: E402
 
 from carbonsched.epochs import EpochTracker  # noqa: E402
-from carbonsched.epochs.tracker import SOCKET_VARIABLE  # noqa: E402
+from carbonsched.epochs.link import SOCKET_VARIABLE  # noqa: E402
 
 IMPORT_BAR_MS, AGENT_BAR_US, NO_AGENT_BAR_US = 20.0, 50.0, 5.0
 JOB_ID = 1

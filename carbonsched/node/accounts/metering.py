@@ -21,8 +21,9 @@ from carbonsched.node.accounts.statics import StaticPower
 from carbonsched.node.accounts.system_cpu import SystemCpu
 from carbonsched.node.accounts.totals import Totals
 from carbonsched.node.accounts.upgrade import STATE_VERSION, upgraded
-from carbonsched.node.epoch_book import EpochBook, Mark
+from carbonsched.node.epoch_book import EpochBook
 from carbonsched.node.journal import Journal
+from carbonsched.node.mark_format import Mark
 from carbonsched.node.meters.meter import Reading
 from carbonsched.node.meters.panel import Panel
 from carbonsched.node.observation import NodeSettings, Observation
