@@ -124,7 +124,7 @@ class EpochTracker:
     @epochs.setter
     def epochs(self, epochs: int | None) -> None:
         self._asked, self._epochs = epochs, whole(epochs, least=1)
-        with suppress(OverflowError):
+        with suppress(Exception):  # a number beyond all bounds
             self._cells[EPOCHS] = self._epochs or 0
 
     def epoch_start(self, epoch: int | None = None) -> None:

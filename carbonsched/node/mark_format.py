@@ -74,7 +74,9 @@ def _parse_cells(data: bytes, sent_ns: int | None) -> tuple[Mark, ...]:
         at_ns=sent_ns,
         part_ends_us=_part_ends_of_cells(told, steps, sent_ns),
     )
-    return (end, replace(start, epoch=epoch + 1)) if event == cells.NEXT else (end,)
+    if event == cells.END:
+        return (end,)
+    return (end, replace(start, epoch=_whole_float(epoch + 1.0, 1)))
 
 
 def _spread(told: Sequence[float], steps: int) -> float | None:

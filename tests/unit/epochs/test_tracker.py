@@ -165,6 +165,28 @@ def test_a_number_and_a_total_that_become_known_count(agent):
     assert agent.told() == [("start", 5, None), ("end", 5, 9), ("start", 6, 9)]
 
 
+@pytest.mark.parametrize("number", [10**400, 2**1023, 10**9])
+def test_a_number_beyond_all_bounds_does_not_stop_a_training(agent, number):
+    with EpochTracker(epochs=number) as tracker:
+        tracker.epoch_start(number)
+        tracker.step()
+        tracker.epochs = number
+        tracker.epoch_end()
+    for _ in zip(range(2), EpochTracker(first=number), strict=False):
+        pass
+    with suppress(BlockingIOError):
+        while True:
+            with pytest.raises(ValueError, match="mark"):
+                parse_marks(agent.socket.recv(MAX_MARK_BYTES))
+    with EpochTracker(epochs=2) as tracker:
+        tracker.epoch_start()
+        tracker.epochs = number
+        tracker.epoch_end()
+        tracker.epochs = 3
+        tracker.epoch_start()
+    assert agent.socket.recv(MAX_MARK_BYTES)
+
+
 class Steps:
     """An agent, and both clocks of a tracker, which a test moves."""
 

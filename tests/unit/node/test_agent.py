@@ -298,6 +298,36 @@ def test_many_ranks_make_one_epoch_each_and_nobody_marks_anothers_job(node, daem
     assert "1 marks ignored" in node.log.read_text()
 
 
+def test_an_epoch_starts_when_it_was_marked_however_late_the_agent_comes_to_it(
+    node, daemon, monkeypatch
+):
+    node.start()
+    uid = str(os.getuid())
+    variables = {"SLURM_JOB_UID": uid, "SLURM_NODELIST": "n1", "SLURM_JOB_CPUS_PER_NODE": "4"}
+    hook("prolog.sh", node.tree.spool.parent, **variables)
+    node.cgroup = node.tree.cpu_v1(7, 0, uid=os.getuid())
+    node.tree.process(os.getpid(), 7)
+    monkeypatch.setenv("CARBONSCHED_AGENT_SOCKET", str(node.tree.socket))
+    tracker = EpochTracker(epochs=2)
+    tracker.epoch_start()
+    node.work(0.2)
+    node.process.send_signal(signal.SIGSTOP)
+    tracker.epoch_end()
+    before_ms = time.time_ns() // 10**6
+    tracker.epoch_start()
+    after_ms = time.time_ns() // 10**6
+    node.work(0.1)
+    node.process.send_signal(signal.SIGCONT)
+    for _ in range(2):
+        node.work(0.1)
+        tracker.step()
+    tracker.epoch_end()
+    node.until(lambda: sorted(daemon.epochs) == [1, 2])
+    node.stop()
+    assert before_ms <= daemon.epochs[2].started_ms <= after_ms
+    assert len(daemon.epochs[2].parts) == 2
+
+
 def test_killed_at_any_moment_it_loses_nothing_and_counts_nothing_twice(node, daemon):
     dice = random.Random(4)
     node.start()
