@@ -2,25 +2,39 @@
 
 It must never disturb a training: without an agent every call is a silent no-op of microseconds,
 nothing waits, nothing is raised. A script imports this before anything else of ours, so it loads
-little: the site file is read when a tracker is made.
+little: the site file is read when a tracker is made. What is called when an epoch ends has long
+left the processor's caches, and bringing it back costs more than running it: so little is called,
+all in one place, and what the steps mean is for the agent to reckon.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from time import perf_counter, time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from carbonsched.epochs.link import link_to_agent
 from carbonsched.epochs.numbers import whole
-from carbonsched.epochs.step_times import StepTimes
-
-if TYPE_CHECKING:
-    import socket
-
-SOCKET_VARIABLE = "CARBONSCHED_AGENT_SOCKET"
+from carbonsched.model.epoch_mark import (
+    BEGAN_S,
+    BEGAN_WALL_S,
+    END,
+    EPOCH,
+    EPOCHS,
+    EVENT,
+    HEAD,
+    KEPT_S,
+    LAST_STEP_S,
+    MARK_BYTES,
+    MOST_KEPT,
+    NEXT,
+    SQUARES_S2,
+    START,
+    STEPS,
+    STRIDE,
+)
 
 
 class EpochTracker:
@@ -50,14 +64,21 @@ class EpochTracker:
         self._asked = epochs
         self._epochs = whole(epochs, least=1)
         self._next = whole(first, least=0) or 0
-        self._steps: StepTimes | None = None
-        self._path = _socket_path()
-        if self._path is not None:
-            with suppress(Exception):
-                _new_socket().close()  # whatever is to be loaded is loaded now, not in an epoch
-        self._refused: tuple[int, int] | None = None
-        self._socket: socket.socket | None = None
+        self._link = link_to_agent()
+        self._forget()
+
+    def _forget(self) -> None:
+        """No epoch runs, and no agent is known."""
+        self._running = False
         self._heard = False
+        self._tell: Callable[[bytearray], int] | None = None
+        self._mark = bytearray(MARK_BYTES)
+        self._mark[: len(HEAD)] = HEAD
+        self._cells = memoryview(self._mark).cast("d")
+        self._steps = 0
+        self._last_s = self._squares_s2 = 0.0
+        self._next_kept = self._stride = 1
+        self._next_cell = KEPT_S
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +97,13 @@ class EpochTracker:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy, or one in another process, has no socket: it makes its own."""
-        return self.__dict__ | {"_socket": None, "_steps": None}
+        ours = ("_tell", "_mark", "_cells")
+        state = {name: value for name, value in self.__dict__.items() if name not in ours}
+        return state | {"_link": self._link and self._link.anew()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
 
     def __iter__(self) -> Iterator[int]:
         """The numbers of the epochs, each marked as it starts and ends; endless without a count.
@@ -97,134 +124,131 @@ class EpochTracker:
     @epochs.setter
     def epochs(self, epochs: int | None) -> None:
         self._asked, self._epochs = epochs, whole(epochs, least=1)
+        with suppress(Exception):  # a number beyond all bounds
+            self._cells[EPOCHS] = self._epochs or 0
 
     def epoch_start(self, epoch: int | None = None) -> None:
         """An epoch starts; one that was still running has ended.
 
         ``epoch`` is its number counted from 0; without it, it is the next one.
         """
-        if self._steps is not None:
+        if self._running:
             self.epoch_end()
         if epoch is not None:
             number = whole(epoch, least=0)
             self._next = self._next if number is None else number
-        self._heard = self._send("start")
-        self._steps = StepTimes()
+        self._running = True
+        if self._link is None:
+            return
+        try:
+            tell = self._tell or self._find()
+            if tell is None:
+                return
+            cells = self._cells
+            cells[EVENT] = START
+            cells[EPOCH] = self._next + 1
+            cells[EPOCHS] = self._epochs or 0
+            tell(self._mark)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
+            if not self._tell_another(error):
+                return
+        self._begin()
 
     def step(self) -> None:
         """A step of the epoch, such as a batch, is done."""
-        steps = self._steps
-        if steps is not None:
-            steps.step()
+        if self._heard:
+            now_s = perf_counter()
+            length_s = now_s - self._last_s
+            self._last_s = now_s
+            self._squares_s2 += length_s * length_s
+            steps = self._steps = self._steps + 1
+            if steps == self._next_kept:
+                self._keep(now_s)
 
     def epoch_end(self) -> None:
         """The epoch has ended."""
-        if self._steps is None:
-            return
-        if self._heard:  # the end of an epoch whose start nobody heard says nothing
-            self._send("end")
-        self._steps = None
-        self._next += 1
+        self._end(END)
 
     def stop(self) -> None:
         """The training is over; an epoch that has not ended is not counted."""
-        self._steps = None
-        ours, self._socket = self._socket, None
-        if ours is not None:
-            ours.close()
+        self._running = self._heard = False
+        self._tell = None
+        if self._link is not None:
+            self._link.close()
 
     def _loop(self, end: int | None) -> Iterator[int]:
         try:
             while end is None or self._next < end:
-                self.epoch_start()
-                yield self._next
-                self.epoch_end()
+                if not self._running:
+                    self.epoch_start()
+                number = self._next
+                yield number
+                goes_on = end is None or number + 1 < end
+                if self._end(NEXT if goes_on else END) and goes_on:
+                    self._running = True
+                    self._cells[EPOCH] = self._next + 1
+                    self._begin()
+                elif self._next == number:  # stopped within
+                    self._next += 1
         finally:
             self.stop()
 
-    def _send(self, event: str) -> bool:
-        """Whether the agent has it."""
-        if self._path is None:
-            return False
-        try:
-            for _ in range(2):  # if the agent that listened has gone, there may be another
-                ours = self._socket or self._connect(self._path)
-                if ours is None:
-                    return False
-                try:
-                    ours.send(self._mark(event))
-                except ConnectionError:
-                    self._socket = None
-                    ours.close()
-                else:
-                    return True
-        except Exception:  # noqa: BLE001, S110 - whatever it is, the training goes on
-            pass
+    def _end(self, event: int) -> bool:
+        """Whether the agent knows."""
+        heard, self._heard = self._heard, False
+        tell = self._tell
+        if heard and tell is not None:  # the end of an epoch whose start nobody heard says nothing
+            try:
+                cells = self._cells
+                cells[EVENT] = event
+                steps = self._steps
+                if steps:
+                    cells[STEPS] = steps
+                    cells[LAST_STEP_S] = self._last_s
+                    cells[SQUARES_S2] = self._squares_s2
+                tell(self._mark)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
+                heard = self._tell_another(error)
+        if self._running:
+            self._running = False
+            self._next += 1
+        return heard
+
+    def _tell_another(self, error: Exception) -> bool:
+        """The mark was not taken; if that agent has gone, whether another has it."""
+        with suppress(Exception):
+            tell = self._find() if isinstance(error, ConnectionError) else None
+            if tell is not None:
+                tell(self._mark)
+                return True
         return False
 
-    def _connect(self, path: str) -> socket.socket | None:
-        """A socket if somebody listens; asked first, as a call that fails costs more than the rest.
+    def _find(self) -> Callable[[bytearray], int] | None:
+        """What sends to an agent, if there is one."""
+        self._tell = None
+        if self._link is not None:
+            self._tell = self._link.open()
+        return self._tell
 
-        Nobody can listen again on a socket that refused: a new agent makes a new one.
-        """
-        if self._refused is not None:
-            if self._refused == _identity(path):
-                return None
-            self._refused = None
-        if not os.access(path, os.W_OK):
-            return None
-        made = _new_socket()
-        try:
-            made.connect(path)
-        except OSError as error:
-            made.close()
-            if isinstance(error, ConnectionRefusedError):
-                self._refused = _identity(path)
-            return None
-        self._socket = made
-        return made
+    def _begin(self) -> None:
+        """The epoch runs from now on, and the agent knows."""
+        cells = self._cells
+        cells[BEGAN_WALL_S] = time()
+        cells[BEGAN_S] = self._last_s = perf_counter()
+        cells[STRIDE] = self._stride = self._next_kept = 1
+        self._next_cell = KEPT_S
+        cells[STEPS] = self._steps = 0
+        self._squares_s2 = 0.0
+        self._heard = True
 
-    def _mark(self, event: str) -> bytes:
-        """The datagram, in JSON; written by hand, as the json module costs more than the rest."""
-        text = (
-            f'{{"v":1,"event":"{event}","epoch":{self._next + 1}'
-            f',"epochs":{self._epochs or "null"},"at_ns":{time.time_ns()}'
-        )
-        steps = self._steps
-        if event == "end" and steps is not None and steps.count:
-            text += f',"steps":{steps.count},"part_ends_us":{steps.part_ends_us()}'
-            mean_s, deviation_s = steps.spread()
-            if deviation_s is not None:
-                text += f',"step_mean_s":{mean_s},"step_sd_s":{deviation_s}'
-        return f"{text}}}".encode()
-
-
-def _socket_path() -> str | None:
-    """Where the node's agent listens, or ``None`` outside a job of a site that has one."""
-    named = os.environ.get(SOCKET_VARIABLE)
-    if named:
-        return named
-    with suppress(Exception):
-        from carbonsched.site import load_site  # noqa: PLC0415 - it loads more than all of ours
-
-        path = load_site().agent.socket
-        node = os.environ.get("SLURMD_NODENAME")
-        if node or "%n" not in path:
-            return path.replace("%n", node or "")
-    return None
-
-
-def _new_socket() -> socket.socket:
-    import socket  # noqa: PLC0415 - it loads as much as all of ours
-
-    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    return socket.socket(socket.AF_UNIX, kind)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Which file is at ``path`` now."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - pathlib costs more to load than all of ours
-    except OSError:
-        return None
-    return found.st_ino, found.st_ctime_ns
+    def _keep(self, now_s: float) -> None:
+        """When the step that ended now did so; see ``MOST_KEPT``."""
+        cells = self._cells
+        cells[self._next_cell] = now_s
+        self._next_cell += 1
+        if self._next_cell == KEPT_S + MOST_KEPT:
+            self._next_cell = KEPT_S + MOST_KEPT // 2
+            cells[KEPT_S : self._next_cell] = cells[KEPT_S + 1 :: 2]
+            self._stride *= 2
+            cells[STRIDE] = self._stride
+        self._next_kept += self._stride

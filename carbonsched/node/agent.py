@@ -196,7 +196,11 @@ class Agent:
         return min(period_ns - now_ns % period_ns, grid_ns - now_ns % grid_ns)
 
     def _take_mark(self, sent: SentMark) -> None:
-        """Sample at once, so that the epoch's energy is that of its own interval."""
+        """Sample at once, so that the epoch's energy is that of its own interval.
+
+        One sample is enough for marks that were sent before it, as the end of an epoch and the
+        start of the next one are where the node is busy.
+        """
         now_ns = self._clock.steady_ns()
         if self._gate.is_known(sent, now_ns):
             return
@@ -204,7 +208,8 @@ class Agent:
             self._journal.trouble("marks", "more epoch marks than the node can meter: some ignored")
             self._marks.ignored += 1
             return
-        if not self._advance():
+        known = self._metering.covers(sent.job_id, sent.mark.at_ns)
+        if not known and not self._advance():
             self._marks.ignored += 1
             return
         job = self._metering.jobs.latest(sent.job_id)

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from carbonsched.model.energy import Quality, worse
-from carbonsched.model.epoch import MOST_PARTS, EpochRecord
-from carbonsched.model.wire import MAX_WHOLE
+from carbonsched.model.epoch import EpochRecord
 from carbonsched.node.epoch_parts import Course
+from carbonsched.node.mark_format import Mark
 
-MAX_MARK_BYTES = 2048
-MAX_EPOCH = 10_000_000
 MAX_OPEN = 2
 """Epochs open at once in one job: ranks may be one epoch apart."""
 _NS_PER_MS = 1_000_000
 _UJ_PER_MILLIJ = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """What a job said: an epoch starts or ends, at ``at_ns`` by the wall clock if it told.
-
-    ``part_ends_us`` are the ends of parts of equal numbers of steps, from the epoch's start.
-    """
-
-    start: bool
-    epoch: int
-    epochs: int | None
-    steps: int
-    step_relative_sd: float | None
-    at_ns: int | None = None
-    part_ends_us: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -200,51 +181,3 @@ class EpochBook:
             parts=one.course.divide(mark.part_ends_us, duration_ns, used_uj),
             gpu_limit_w=one.limit_w,
         )
-
-
-def parse_mark(text: bytes) -> Mark:
-    """Read one datagram.
-
-    Raises:
-        ValueError: it is not a mark.
-    """
-    try:
-        raw = json.loads(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(raw, dict) or raw.get("v") != 1 or raw.get("event") not in ("start", "end"):
-        raise ValueError("not a mark of version 1")
-    epochs, at_ns = raw.get("epochs"), raw.get("at_ns")
-    return Mark(
-        start=raw["event"] == "start",
-        epoch=_whole(raw.get("epoch"), 1),
-        epochs=None if epochs is None else _whole(epochs, 1),
-        steps=(steps := _whole(raw.get("steps", 0), 0, MAX_WHOLE)),
-        step_relative_sd=_relative_sd(raw.get("step_mean_s"), raw.get("step_sd_s")),
-        at_ns=at_ns if type(at_ns) is int else None,
-        part_ends_us=_part_ends_us(raw.get("part_ends_us"), steps),
-    )
-
-
-def _whole(value: Any, least: int, most: int = MAX_EPOCH) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError("a number of a mark is not a whole number within its bounds")
-    return value
-
-
-def _part_ends_us(value: Any, steps: int) -> tuple[int, ...]:
-    """None where they are none: the epoch counts all the same."""
-    if not isinstance(value, list) or len(value) > min(steps, MOST_PARTS):
-        return ()
-    return tuple(value) if all(type(one) is int for one in value) else ()
-
-
-def _relative_sd(mean_s: Any, sd_s: Any) -> float | None:
-    for value in (mean_s, sd_s):
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return None
-    try:
-        relative = float(sd_s) / float(mean_s)
-    except (ArithmeticError, ValueError):
-        return None
-    return relative if mean_s > 0 and sd_s >= 0 and math.isfinite(relative) else None

@@ -1,7 +1,7 @@
 """The Unix datagram socket on which jobs mark their epochs.
 
-The kernel says who sent a datagram (SO_PASSCRED), its control group says in which job. Whatever is
-not a mark of a job's own owner is counted and forgotten.
+The kernel says who sent a datagram (SO_PASSCRED) and when (SO_TIMESTAMPNS), the sender's control
+group says in which job. Whatever is not a mark of a job's own owner is counted and forgotten.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carbonsched.errors import ConfigError
-from carbonsched.node.epoch_book import MAX_MARK_BYTES, Mark, parse_mark
+from carbonsched.node.mark_format import MAX_MARK_BYTES, Mark, parse_marks
 from carbonsched.node.presence.cgroups import JobCgroups
+from carbonsched.units import NS_PER_S
 
 MAX_SOCKET_PATH = 107
 MOST_AT_ONCE = 64
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
+_SO_TIMESTAMPNS = 35
+"""Of socket(7), which Python does not name; what comes with a datagram has the same number."""
+_TIMESPEC = struct.Struct("qq")
+_ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_TIMESPEC.size)
 _REMEMBERED = 4096
 
 
@@ -43,6 +48,7 @@ class MarkSocket:
         self.ignored = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         try:
             self._bind()
         except OSError as error:
@@ -64,16 +70,12 @@ class MarkSocket:
         """Marks that have arrived, at most some at once; never waits."""
         for _ in range(MOST_AT_ONCE):
             try:
-                data, ancillary, flags, _ = self._socket.recvmsg(
-                    MAX_MARK_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size)
-                )
+                data, ancillary, flags, _ = self._socket.recvmsg(MAX_MARK_BYTES, _ANCILLARY)
             except OSError:
                 return
-            sent = None if flags & socket.MSG_TRUNC else self._identify(data, ancillary)
-            if sent is None:
-                self.ignored += 1
-            else:
-                yield sent
+            sent = () if flags & socket.MSG_TRUNC else self._identify(data, ancillary)
+            self.ignored += not sent
+            yield from sent
 
     def _bind(self) -> None:
         if len(os.fsencode(self._path)) > MAX_SOCKET_PATH:
@@ -84,18 +86,24 @@ class MarkSocket:
         self._socket.bind(str(self._path))
         self._path.chmod(0o666)
 
-    def _identify(self, data: bytes, ancillary: list[tuple[int, int, bytes]]) -> SentMark | None:
-        for level, kind, content in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
-                pid, uid, _ = _CREDENTIALS.unpack(content[: _CREDENTIALS.size])
-                job_id = self._job(pid, uid)
-                if job_id is None:
-                    return None
-                try:
-                    return SentMark(job_id, uid, parse_mark(data))
-                except ValueError:
-                    return None
-        return None
+    def _identify(
+        self, data: bytes, ancillary: list[tuple[int, int, bytes]]
+    ) -> tuple[SentMark, ...]:
+        told = {kind: content for level, kind, content in ancillary if level == socket.SOL_SOCKET}
+        if socket.SCM_CREDENTIALS not in told:
+            return ()
+        pid, uid, _ = _CREDENTIALS.unpack_from(told[socket.SCM_CREDENTIALS])
+        job_id = self._job(pid, uid)
+        if job_id is None:
+            return ()
+        sent_ns = None
+        if _SO_TIMESTAMPNS in told:
+            seconds, rest_ns = _TIMESPEC.unpack_from(told[_SO_TIMESTAMPNS])
+            sent_ns = seconds * NS_PER_S + rest_ns
+        try:
+            return tuple(SentMark(job_id, uid, one) for one in parse_marks(data, sent_ns))
+        except ValueError:
+            return ()
 
     def _job(self, pid: int, uid: int) -> int | None:
         """The sender's job; remembered, as its process may end right after its last mark."""

@@ -1,11 +1,13 @@
 """What marking epochs costs a training: the import, a step, an epoch's two marks.
 
 python tests/bench/epoch_marks.py [RUNS]. The agent is a real process on a power plant, with a job
-of this process, which computes between the marks as a training does: what it then finds of its own
-in the caches is little, so a mark costs several times what it does in a tight loop. The same calls
-are timed with the socket gone, refusing, full, and outside a site. Interpreters with and without
-the import take turns. Printed are medians, and of calls also the 99th percentile: what else the
-machine does is in these.
+of this process, which computes between the marks as a training does, or walks through more memory
+than the caches hold: what it then finds of its own in them is little, so a mark costs several times
+what it does in a tight loop. With calls for start and end the steps are at the epoch's start, so
+that nothing is warm at its end; of a loop over the tracker, what comes between two epochs is timed.
+The same calls are timed with the socket gone, refusing, full, and outside a site. Interpreters with
+and without the import take turns. Printed are medians, and of calls also the 99th percentile: what
+else the machine does is in these.
 """
 
 from __future__ import annotations
@@ -29,12 +31,15 @@ from plant.script import procfs  # noqa: E402  # found through the line above
 from scene import Scene, say  # noqa: E402
 
 from carbonsched.epochs import EpochTracker  # noqa: E402
-from carbonsched.epochs.tracker import SOCKET_VARIABLE  # noqa: E402
+
+SOCKET_VARIABLE = "CARBONSCHED_AGENT_SOCKET"
 
 IMPORT_BAR_MS, AGENT_BAR_US, NO_AGENT_BAR_US = 20.0, 50.0, 5.0
 JOB_ID = 1
 EPOCHS = 100
 """With the agent up, which takes 20 marks a second."""
+WORK_S = 0.25
+STEPS = 20
 
 
 def main() -> int:
@@ -104,10 +109,18 @@ def with_agent(folder: Path) -> None:
         scene.start()
         scene.begin(JOB_ID, cpus=1, load=0.5, prolog=False, uid=os.getuid())
         in_job(scene)
-        calls("the agent up, 4 epochs a second", AGENT_BAR_US, EPOCHS, work_s=0.25)
+        memory = bytearray(64 << 20)
+        works = {
+            "the agent up, 4 epochs a second": lambda: sum(range(1000)),
+            "the agent up, 4 epochs a second, walking through 64 MiB": lambda: memory.count(1),
+        }
+        for number, (what, work) in enumerate(works.items()):
+            first = 2 * number * EPOCHS
+            calls(what, AGENT_BAR_US, EPOCHS, first=first, work=work)
+            loop(f"{what}, in a loop over the tracker", first + EPOCHS, work)
         time.sleep(2)
         taken = len(list((scene.spool / "outbox").glob("epoch.*")))
-        say(f"  the agent has {taken} of {EPOCHS} epochs")
+        say(f"the agent has {taken} of {2 * len(works) * EPOCHS} epochs")
     finally:
         scene.close()
 
@@ -125,31 +138,60 @@ def calls(
     what: str,
     bar_us: float,
     epochs: int = 3000,
-    work_s: float = 0.0,
+    first: int = 0,
+    work: Callable[[], object] | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> None:
     """Each call on its own, so that one which waits would be seen."""
-    tracker = EpochTracker(epochs)
+    tracker = EpochTracker(first + epochs, first=first)
     marks, steps, used_us = [], [], []
     for _ in range(epochs):
         between()
         cpu_ns = time.thread_time_ns()
         start = timed(tracker.epoch_start)
         used = time.thread_time_ns() - cpu_ns
-        steps += [timed(tracker.step) for _ in range(20)]
-        until = time.perf_counter() + work_s
-        while time.perf_counter() < until:
-            sum(range(1000))
+        steps += [timed(tracker.step) for _ in range(STEPS)]
+        if work is not None:
+            keep_at(work)
         cpu_ns = time.thread_time_ns()
         marks.append(start + timed(tracker.epoch_end))
         used_us.append((used + time.thread_time_ns() - cpu_ns) / 1e3)
     tracker.stop()
-    empty = statistics.median(timed(nothing) for _ in range(3000))
+    empty = empty_us()
     say(f"{what}:")
     say(f"  an epoch's start and end {figures(marks, 2 * empty)} (bar {bar_us:.0f} µs)")
-    if work_s:
+    if work is not None:
         say(f"  of that, CPU time {statistics.median(used_us):.2f} µs, with two looks at its clock")
     say(f"  a step {figures(steps, empty)}")
+
+
+def loop(what: str, first: int, work: Callable[[], object]) -> None:
+    """From the end of one epoch's body to the start of the next one's."""
+    tracker = EpochTracker(first + EPOCHS, first=first)
+    numbers = iter(tracker)
+    next(numbers)
+    marks = []
+    for _ in range(EPOCHS - 1):
+        for _ in range(STEPS):
+            tracker.step()
+        keep_at(work)
+        marks.append(timed(lambda: next(numbers)))
+    keep_at(work)
+    next(numbers, None)
+    say(f"{what}:")
+    say(f"  an epoch's end and the next one's start {figures(marks, empty_us())}")
+
+
+def keep_at(work: Callable[[], object]) -> None:
+    """What a training does in an epoch."""
+    until = time.perf_counter() + WORK_S
+    while time.perf_counter() < until:
+        work()
+
+
+def empty_us() -> float:
+    """What looking at the clock costs, in a tight loop."""
+    return statistics.median(timed(nothing) for _ in range(3000))
 
 
 def figures(times_us: list[float], less_us: float) -> str:
@@ -159,7 +201,7 @@ def figures(times_us: list[float], less_us: float) -> str:
     return f"{median:.2f} µs, 99 in 100 under {high:.2f} µs"
 
 
-def timed(call: Callable[[], None]) -> float:
+def timed(call: Callable[[], object]) -> float:
     """Microseconds."""
     began = time.perf_counter_ns()
     call()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import socket
+import time
 
-from carbonsched.node.epoch_book import parse_mark
+from carbonsched.node.mark_format import MAX_MARK_BYTES, parse_marks
 
 
 class Listener:
@@ -17,16 +17,17 @@ class Listener:
         self.socket.bind(str(path))
 
     def received(self):
-        """The marks since the last call; each is one that the agent can read."""
+        """The marks since the last call; each datagram is one that the agent can read."""
         marks = []
         while True:
             try:
-                text = self.socket.recv(4096)
+                data = self.socket.recv(MAX_MARK_BYTES)
             except BlockingIOError:
                 return marks
-            assert parse_mark(text)
-            marks.append(json.loads(text))
+            marks += parse_marks(data, time.time_ns())
 
     def told(self):
         """What they say in short."""
-        return [(mark["event"], mark["epoch"], mark["epochs"]) for mark in self.received()]
+        return [
+            ("start" if mark.start else "end", mark.epoch, mark.epochs) for mark in self.received()
+        ]

@@ -21,8 +21,9 @@ from carbonsched.node.accounts.statics import StaticPower
 from carbonsched.node.accounts.system_cpu import SystemCpu
 from carbonsched.node.accounts.totals import Totals
 from carbonsched.node.accounts.upgrade import STATE_VERSION, upgraded
-from carbonsched.node.epoch_book import EpochBook, Mark
+from carbonsched.node.epoch_book import EpochBook
 from carbonsched.node.journal import Journal
+from carbonsched.node.mark_format import Mark
 from carbonsched.node.meters.meter import Reading
 from carbonsched.node.meters.panel import Panel
 from carbonsched.node.observation import NodeSettings, Observation
@@ -90,8 +91,17 @@ class Metering:
         self.closed += self._segments.close_until(seen.wall_ns, self._present())
         return True
 
+    def covers(self, job_id: int, at_ns: int | None) -> bool:
+        """Whether a mark of this job was sent between the last two samples: it needs no other.
+
+        With one more it would seem to have been sent after the last of these two.
+        """
+        if self._last is None or at_ns is None or self._jobs.latest(job_id) is None:
+            return False
+        return self._interval_began_ns < at_ns <= self._last.wall_ns
+
     def mark(self, job: TrackedJob, uid: int, mark: Mark) -> None:
-        """A job marks an epoch; a sample has just been taken for it.
+        """A job marks an epoch; a sample has been taken since.
 
         The mark was sent a little earlier, so its energy is read between the last two samples.
         """
@@ -135,6 +145,7 @@ class Metering:
                 " not metered"
             )
             self.close_early()
+        self._interval_began_ns = seen.wall_ns
         self._epochs.note_gap()
         self._quality = {}
         self._jobs.advance(

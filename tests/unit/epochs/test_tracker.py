@@ -6,7 +6,9 @@ import json
 import os
 import pickle
 import resource
+import statistics
 import time
+from contextlib import suppress
 from itertools import accumulate
 
 import pytest
@@ -15,18 +17,37 @@ from hypothesis import strategies as st
 from twin.agent import Listener
 
 from carbonsched.epochs import EpochTracker
-from carbonsched.epochs.step_times import StepTimes
 from carbonsched.model.epoch import MOST_PARTS
-from carbonsched.node.epoch_book import MAX_MARK_BYTES, parse_mark
+from carbonsched.node.mark_format import MAX_MARK_BYTES, parse_marks
 
 
 def test_a_loop_marks_each_epoch(agent):
     assert list(EpochTracker(epochs=2)) == [0, 1]
-    marks = agent.received()
-    told = [(mark["event"], mark["epoch"], mark["epochs"]) for mark in marks]
-    assert told == [("start", 1, 2), ("end", 1, 2), ("start", 2, 2), ("end", 2, 2)]
-    assert abs(marks[0]["at_ns"] - time.time_ns()) < 60e9
-    assert "steps" not in marks[1]
+    assert agent.told() == [("start", 1, 2), ("end", 1, 2), ("start", 2, 2), ("end", 2, 2)]
+
+
+def test_where_one_epoch_ends_and_the_next_starts_there_is_one_datagram(agent):
+    for _ in EpochTracker(epochs=3):
+        pass
+    sizes = []
+    with suppress(BlockingIOError):
+        while True:
+            sizes.append(len(agent.socket.recv(MAX_MARK_BYTES)))
+    assert len(sizes) == 4
+
+
+def test_a_loop_whose_tracker_is_stopped_within_goes_on_and_ends(agent):
+    tracker = EpochTracker(epochs=3)
+    seen = []
+    for epoch in tracker:
+        seen.append(epoch)
+        if epoch == 1:
+            tracker.stop()
+        assert len(seen) < 5
+    assert seen == [0, 1, 2]
+    assert agent.told() == [
+        ("start", 1, 3), ("end", 1, 3), ("start", 2, 3), ("start", 3, 3), ("end", 3, 3),
+    ]  # fmt: skip
 
 
 def test_a_training_from_a_checkpoint_goes_on_counting(agent):
@@ -51,11 +72,18 @@ def test_steps_tell_their_mean_and_spread(agent):
             time.sleep(pause)
             tracker.step()
         tracker.epoch_end()
-    end = agent.received()[1]
-    assert end["steps"] == 2
-    assert 0.015 <= end["step_mean_s"] < 0.2
-    assert 0.005 <= end["step_sd_s"] < 0.2
-    assert parse_mark(json.dumps(end).encode()).step_relative_sd > 0
+    start, end = agent.received()
+    assert (start.steps, start.step_relative_sd, start.part_ends_us) == (0, None, ())
+    assert (end.steps, len(end.part_ends_us)) == (2, 2)
+    assert 0.025 < end.step_relative_sd < 2**0.5  # what two numbers can have at most
+
+
+def test_an_epoch_without_steps_tells_none_of_the_one_before(agent):
+    tracker = EpochTracker(epochs=2)
+    for epoch in tracker:
+        if epoch == 0:
+            tracker.step()
+    assert [one.steps for one in agent.received() if not one.start] == [1, 0]
 
 
 def test_a_second_start_ends_the_first_and_a_lone_end_is_nothing(agent):
@@ -137,34 +165,85 @@ def test_a_number_and_a_total_that_become_known_count(agent):
     assert agent.told() == [("start", 5, None), ("end", 5, 9), ("start", 6, 9)]
 
 
+@pytest.mark.parametrize("number", [10**400, 2**1023, 10**9])
+def test_a_number_beyond_all_bounds_does_not_stop_a_training(agent, number):
+    with EpochTracker(epochs=number) as tracker:
+        tracker.epoch_start(number)
+        tracker.step()
+        tracker.epochs = number
+        tracker.epoch_end()
+    for _ in zip(range(2), EpochTracker(first=number), strict=False):
+        pass
+    with suppress(BlockingIOError):
+        while True:
+            with pytest.raises(ValueError, match="mark"):
+                parse_marks(agent.socket.recv(MAX_MARK_BYTES))
+    with EpochTracker(epochs=2) as tracker:
+        tracker.epoch_start()
+        tracker.epochs = number
+        tracker.epoch_end()
+        tracker.epochs = 3
+        tracker.epoch_start()
+    assert agent.socket.recv(MAX_MARK_BYTES)
+
+
 class Steps:
-    """A steady clock that a test moves."""
+    """An agent, and both clocks of a tracker, which a test moves."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, folder):
+        self.patch = pytest.MonkeyPatch()
         self.now_s = 100.0
-        monkeypatch.setattr(time, "perf_counter", lambda: self.now_s)
+        self.wall_s = 1.7e9
+        self.patch.setattr("carbonsched.epochs.tracker.perf_counter", lambda: self.now_s)
+        self.patch.setattr("carbonsched.epochs.tracker.time", lambda: self.wall_s + self.now_s)
+        self.path = folder / "steps.sock"
+        self.patch.setenv("CARBONSCHED_AGENT_SOCKET", str(self.path))
 
-    def ends(self, lengths_s, after_s=0.0):
-        steps = StepTimes()
+    def __enter__(self):
+        self.agent = Listener(self.path)
+        self.tracker = EpochTracker()
+        return self
+
+    def __exit__(self, *_):
+        self.tracker.stop()
+        self.agent.socket.close()
+        self.path.unlink()
+        self.patch.undo()
+
+    def end(self, lengths_s, after_s=0.0, slow_s=0.0):
+        """The mark of an epoch with such steps; the wall clock loses ``slow_s``."""
+        self.tracker.epoch_start()
+        self.agent.socket.recv(MAX_MARK_BYTES)
         for length_s in lengths_s:
             self.now_s += length_s
-            steps.step()
+            self.tracker.step()
         self.now_s += after_s
-        return steps.part_ends_us()
+        self.tracker.epoch_end()
+        data = self.agent.socket.recv(MAX_MARK_BYTES)
+        (mark,) = parse_marks(data, round((self.wall_s + self.now_s - slow_s) * 1e9))
+        return mark
+
+    def ends(self, lengths_s, **more):
+        return list(self.end(lengths_s, **more).part_ends_us)
 
 
-def test_parts_are_of_equal_numbers_of_steps_and_what_follows_is_of_the_last(monkeypatch):
-    clock = Steps(monkeypatch)
-    assert clock.ends([]) == []
-    assert clock.ends([2, 1, 1], after_s=4) == [2_000_000, 3_000_000, 8_000_000]
-    assert clock.ends([1.0] * 30, after_s=1)[:3] == [1_500_000, 3_000_000, 4_500_000]
-    assert clock.ends([1.0] * 30, after_s=1)[-2:] == [28_500_000, 31_000_000]
+def test_parts_are_of_equal_numbers_of_steps_and_what_follows_is_of_the_last(tmp_path):
+    with Steps(tmp_path) as steps:
+        assert steps.ends([]) == []
+        assert steps.ends([2, 1, 1], after_s=4) == [2_000_000, 3_000_000, 8_000_000]
+        assert steps.ends([1.0] * 30, after_s=1)[:3] == [1_500_000, 3_000_000, 4_500_000]
+        assert steps.ends([1.0] * 30, after_s=1)[-2:] == [28_500_000, 31_000_000]
+
+
+def test_a_wall_clock_that_is_slewed_leaves_the_last_step_within_the_epoch(tmp_path):
+    with Steps(tmp_path) as steps:
+        assert steps.ends([2, 2], slow_s=0.001) == [2_000_000, 4_000_000]
 
 
 @given(st.lists(st.floats(0, 10), max_size=500), st.floats(0, 10))
-def test_parts_end_in_order_and_few_ends_are_kept(lengths_s, after_s):
-    with pytest.MonkeyPatch.context() as patch:
-        ends = Steps(patch).ends(lengths_s, after_s)
+def test_parts_end_in_order_and_few_ends_are_kept(tmp_path_factory, lengths_s, after_s):
+    with Steps(tmp_path_factory.mktemp("steps")) as steps:
+        ends = steps.ends(lengths_s, after_s=after_s)
     assert len(ends) == min(20, len(lengths_s))
     assert ends == sorted(ends)
     if ends:
@@ -176,21 +255,22 @@ def test_parts_end_in_order_and_few_ends_are_kept(lengths_s, after_s):
             assert exact_s[low] * 1e6 - 2 <= end <= exact_s[high] * 1e6 + 2
 
 
-def test_a_million_steps_fit_into_a_mark(agent, monkeypatch):
-    clock = Steps(monkeypatch)
-    tracker = EpochTracker(epochs=9_999_999, first=9_999_998)
-    tracker.epoch_start()
-    for number in range(1_000_000):
-        clock.now_s += 0.9 if number < 500_000 else 0.3
-        tracker.step()
-    tracker.epoch_end()
-    agent.socket.recv(MAX_MARK_BYTES)
-    text = agent.socket.recv(10 * MAX_MARK_BYTES)
-    mark = parse_mark(text)
-    assert len(text) < MAX_MARK_BYTES
+@given(st.lists(st.floats(0.001, 10), min_size=2, max_size=300))
+def test_the_spread_of_steps_is_that_of_their_lengths(tmp_path_factory, lengths_s):
+    with Steps(tmp_path_factory.mktemp("steps")) as steps:
+        told = steps.end(lengths_s).step_relative_sd
+    exact = statistics.stdev(lengths_s) / statistics.mean(lengths_s)
+    assert told == pytest.approx(exact, rel=1e-6, abs=1e-5)
+
+
+def test_a_million_steps_fit_into_a_mark(tmp_path):
+    with Steps(tmp_path) as steps:
+        lengths_s = [0.9] * 500_000 + [0.3] * 500_000
+        mark = steps.end(lengths_s)
     assert (mark.steps, len(mark.part_ends_us)) == (1_000_000, MOST_PARTS)
     assert mark.part_ends_us[9] == pytest.approx(450_000e6, rel=0.01)
     assert mark.part_ends_us[-1] == pytest.approx(600_000e6, rel=0.001)
+    assert mark.step_relative_sd == pytest.approx(0.5, rel=1e-5)
 
 
 def test_a_copy_or_another_process_has_its_own_socket(agent):

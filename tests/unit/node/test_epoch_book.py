@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from carbonsched.model.energy import Quality
 from carbonsched.model.epoch import EpochRecord
-from carbonsched.node.epoch_book import EpochBook, Mark, parse_mark
+from carbonsched.node.epoch_book import EpochBook
+from carbonsched.node.mark_format import Mark
 
 NS = 1_000_000_000
 RUN = (7, 0)
@@ -180,49 +181,3 @@ def test_parts_always_add_up_whatever_clock_and_counter_did(ends, samples, durat
     if record.parts:
         assert sum(one.duration_ms for one in record.parts) == record.duration_ms
         assert sum(one.energy_millij for one in record.parts) == record.energy_millij
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({}, (5, 9)), ({"part_ends_us": [5, 9.5]}, ()), ({"part_ends_us": [True, 9]}, ()),
-        ({"part_ends_us": "59"}, ()), ({"part_ends_us": None}, ()), ({"steps": 1}, ()),
-        ({"part_ends_us": list(range(21)), "steps": 30}, ()), ({"part_ends_us": [[5], 9]}, ()),
-    ],
-)  # fmt: skip
-def test_ends_of_parts_are_read_or_left_out(change, expected):
-    good = {"v": 1, "event": "end", "epoch": 1, "steps": 2, "part_ends_us": [5, 9]}
-    assert parse_mark(json.dumps(good | change).encode()).part_ends_us == expected
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"v": 2}, {"event": "pause"}, {"epoch": 0}, {"epoch": "1"}, {"epoch": True}, {"epochs": -1},
-     {"epoch": 10**9}, {"steps": -1}, {"steps": 1.5}],
-)  # fmt: skip
-def test_marks_out_of_bounds_are_refused(change):
-    good = {"v": 1, "event": "start", "epoch": 1, "epochs": 5, "steps": 0}
-    assert parse_mark(json.dumps(good).encode()).epoch == 1
-    with pytest.raises(ValueError, match=r"mark"):
-        parse_mark(json.dumps(good | change).encode())
-
-
-@pytest.mark.parametrize(
-    ("mean", "sd", "expected"),
-    [(2, 1, 0.5), (0, 1, None), (-1, 1, None), (1, -1, None), ("1", 1, None), (None, None, None),
-     (1, float("nan"), None), (1e-320, 1e300, None), (1, 10**400, None), (True, 1, None)],
-)  # fmt: skip
-def test_step_times_that_make_no_sense_are_left_out(mean, sd, expected):
-    text = json.dumps({"v": 1, "event": "end", "epoch": 1, "step_mean_s": mean, "step_sd_s": sd})
-    assert parse_mark(text.encode()).step_relative_sd == expected
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_mark_or_a_value_error(text):
-    with pytest.raises(ValueError):  # noqa: PT011 - the parser's own and json's messages
-        parse_mark(text)
-
-
-def test_deep_nesting_is_refused():
-    with pytest.raises(ValueError, match="deep"):
-        parse_mark(b"[" * 100_000)

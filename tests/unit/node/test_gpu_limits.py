@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from carbonsched.model.epoch import EpochRecord
-from carbonsched.node.epoch_book import Mark
+from carbonsched.node.mark_format import Mark
 from carbonsched.node.meters.meter import Gpu
 
 from .accounts.rig import NS, Rig

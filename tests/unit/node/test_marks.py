@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from carbonsched.epochs import EpochTracker
 from carbonsched.errors import ConfigError
 from carbonsched.node.marks import MarkSocket
 from carbonsched.node.presence.cgroups import JobCgroups
@@ -119,6 +121,47 @@ def test_the_last_mark_of_a_process_that_ended_is_still_its_jobs(tree, listening
     (tree.procfs / str(process.pid)).rmdir()
     assert [one.job_id for one in first] == [7]
     assert [one.job_id for one in listening.receive()] == [7]
+
+
+def test_the_kernel_says_when_a_mark_was_sent_and_one_datagram_can_be_two_marks(
+    tree, listening, monkeypatch
+):
+    tree.process(os.getpid(), 7)
+    monkeypatch.setenv("CARBONSCHED_AGENT_SOCKET", str(tree.socket))
+    loop = iter(EpochTracker(epochs=2))
+    instants_ns = [time.time_ns()]
+    for _ in range(2):
+        next(loop)
+        instants_ns.append(time.time_ns())
+    time.sleep(0.02)  # what comes between sending and reading does not count
+    first, end, second = (one.mark for one in listening.receive())
+    assert [(one.start, one.epoch) for one in (first, end, second)] == [
+        (True, 1), (False, 1), (True, 2),
+    ]  # fmt: skip
+    assert instants_ns[0] <= first.at_ns <= instants_ns[1] <= end.at_ns <= instants_ns[2]
+    assert second.at_ns == end.at_ns
+    loop.close()
+
+
+def test_a_mark_of_version_1_counts_when_it_says_or_else_when_the_kernel_had_it(tree, listening):
+    tree.process(os.getpid(), 7)
+    before_ns = time.time_ns()
+    for at_ns in (5, None):
+        send(tree.socket, json.dumps(MARK | {"at_ns": at_ns}).encode())
+    told, stamped = (one.mark.at_ns for one in listening.receive())
+    assert told == 5
+    assert before_ns <= stamped <= time.time_ns()
+
+
+def test_files_that_come_with_a_mark_are_not_taken(tree, listening):
+    tree.process(os.getpid(), 7)
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(str(tree.socket))
+        for _ in range(3):
+            socket.send_fds(sender, [json.dumps(MARK).encode()], [0, 1, 2])
+        assert len(list(listening.receive())) == 3
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_a_stale_socket_is_replaced_and_removed_in_the_end(tree, listening):

@@ -9,7 +9,7 @@ import pytest
 from carbonsched.model.energy import Domain, PartKind, Quality
 from carbonsched.model.epoch import EpochRecord
 from carbonsched.node.accounts.metering import Metering
-from carbonsched.node.epoch_book import Mark
+from carbonsched.node.mark_format import Mark
 
 from .rig import NS, START, Rig, node, parts
 
@@ -284,6 +284,50 @@ def test_a_mark_that_was_late_counts_when_it_was_sent(rig, late_s, duration_ms, 
     rig.metering.mark(rig.metering.jobs.latest(7), 1000, end)
     (epoch,) = [one for one in rig.metering.closed if isinstance(one, EpochRecord)]
     assert (epoch.duration_ms, epoch.energy_millij) == (duration_ms, millij)
+
+
+def test_marks_that_were_sent_before_a_sample_need_no_other(rig):
+    """As the end of an epoch and the start of the next one, where the agent came to them late."""
+    rig.see()
+    rig.go(1, rig.begin(7, cpus=8))
+    first = Mark(start=True, epoch=1, epochs=2, at_ns=START + NS)
+    rig.metering.mark(rig.metering.jobs.latest(7), 1000, first)
+    rig.run(7, 8)
+    rig.go(2)
+    sent = [
+        Mark(start=start, epoch=epoch, epochs=2, at_ns=START + round(at_s * NS), **more)
+        for start, epoch, at_s, more in (
+            (False, 1, 2.0, {}),
+            (True, 2, 2.5, {}),
+            (False, 2, 4.0, {"steps": 1, "part_ends_us": (1_500_000,)}),
+        )
+    ]
+    assert [rig.metering.covers(7, one.at_ns) for one in sent] == [True, True, False]
+    for mark in sent[:2]:
+        rig.metering.mark(rig.metering.jobs.latest(7), 1000, mark)
+    rig.run(7, 8)
+    rig.go(1)
+    rig.metering.mark(rig.metering.jobs.latest(7), 1000, sent[2])
+    epochs = [one for one in rig.metering.closed if isinstance(one, EpochRecord)]
+    assert [(one.started_ms, one.duration_ms) for one in epochs] == [
+        (1_001_000, 1_000),
+        (1_002_500, 1_500),
+    ]
+    # 60 W idle, and of a CPU second 180 / 8 J: 150 W for two seconds, 240 W for the third.
+    assert [one.energy_millij for one in epochs] == [150_000, 75_000 + 240_000]
+    assert [part.duration_ms for part in epochs[1].parts] == [1_500]
+
+
+def test_a_mark_needs_a_sample_if_none_is_after_it_or_its_job_or_interval_is_not_known(rig):
+    assert not rig.metering.covers(7, START)
+    rig.see()
+    rig.go(1, rig.begin(7))
+    now_ns = START + NS
+    told = [rig.metering.covers(7, at_ns) for at_ns in (None, START, START + 1, now_ns, now_ns + 1)]
+    assert told == [False, False, True, True, False]
+    assert not rig.metering.covers(8, now_ns)
+    rig.restart()
+    assert not rig.metering.covers(7, now_ns)
 
 
 def test_a_job_with_a_doubtful_allocation_is_partial_and_the_others_are_not(log, steady_panel):

@@ -8,7 +8,7 @@ import pytest
 
 from carbonsched.model.energy import Domain, PartKind, Quality
 from carbonsched.model.epoch import EpochRecord
-from carbonsched.node.epoch_book import Mark
+from carbonsched.node.mark_format import Mark
 from carbonsched.node.meters.meter import Gpu
 from carbonsched.node.meters.model import ModelledGpus
 from carbonsched.site import NodeClass

@@ -10,7 +10,7 @@ import pytest
 from carbonsched.model.energy import Domain, EnergySegment, PartKind, Quality
 from carbonsched.model.epoch import EpochRecord
 from carbonsched.node.accounts.metering import Metering
-from carbonsched.node.epoch_book import Mark
+from carbonsched.node.mark_format import Mark
 from carbonsched.node.meters.find import find_panel
 from carbonsched.node.observation import NodeSettings, Observation
 from carbonsched.node.presence.cgroups import CgroupSample, CpuReading

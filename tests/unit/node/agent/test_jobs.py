@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from carbonsched.epochs import EpochTracker
@@ -92,3 +93,33 @@ def test_a_job_over_by_slurms_record_is_closed_although_no_epilog_came(node, dae
     node.until(lambda: daemon.told_present() == [])
     node.until(lambda: "has ended by Slurm's record" in node.log.read_text())
     node.stop()
+
+
+def test_an_epoch_starts_when_it_was_marked_however_late_the_agent_comes_to_it(
+    node, daemon, monkeypatch
+):
+    node.start()
+    uid = str(os.getuid())
+    variables = {"SLURM_JOB_UID": uid, "SLURM_NODELIST": "n1", "SLURM_JOB_CPUS_PER_NODE": "4"}
+    hook("prolog.sh", node.tree.spool.parent, **variables)
+    node.cgroup = node.tree.cpu_v1(7, 0, uid=os.getuid())
+    node.tree.process(os.getpid(), 7)
+    monkeypatch.setenv("CARBONSCHED_AGENT_SOCKET", str(node.tree.socket))
+    tracker = EpochTracker(epochs=2)
+    tracker.epoch_start()
+    node.work(0.2)
+    node.process.send_signal(signal.SIGSTOP)
+    tracker.epoch_end()
+    before_ms = time.time_ns() // 10**6
+    tracker.epoch_start()
+    after_ms = time.time_ns() // 10**6
+    node.work(0.1)
+    node.process.send_signal(signal.SIGCONT)
+    for _ in range(2):
+        node.work(0.1)
+        tracker.step()
+    tracker.epoch_end()
+    node.until(lambda: sorted(daemon.epochs) == [1, 2])
+    node.stop()
+    assert before_ms <= daemon.epochs[2].started_ms <= after_ms
+    assert len(daemon.epochs[2].parts) == 2
