@@ -55,8 +55,8 @@ def train(tmp_path, data=DATA, resume=None, callbacks=(), **options):
 def test_each_epoch_is_marked_with_its_steps(agent, marked, tmp_path):
     train(tmp_path, num_train_epochs=3)
     marks = agent.received()
-    assert [(one["event"], one["epoch"], one["epochs"]) for one in marks] == marked(1, 3, 3)
-    assert [one["steps"] for one in marks if one["event"] == "end"] == [5, 5, 5]
+    assert agent.in_short(marks) == marked(1, 3, 3)
+    assert [one.steps for one in marks if not one.start] == [5, 5, 5]
 
 
 def test_the_evaluation_after_an_epoch_is_in_it(agent, tmp_path):
@@ -82,8 +82,8 @@ def test_a_training_that_goes_on_counts_on(agent, marked, tmp_path, steps, expec
 
 def test_gradients_that_accumulate_make_fewer_steps(agent, tmp_path):
     train(tmp_path, num_train_epochs=2, gradient_accumulation_steps=2)
-    ends = [one for one in agent.received() if one["event"] == "end"]
-    assert [(one["epoch"], one["steps"]) for one in ends] == [(1, 3), (2, 3)]
+    ends = [one for one in agent.received() if not one.start]
+    assert [(one.epoch, one.steps) for one in ends] == [(1, 3), (2, 3)]
 
 
 def test_data_without_a_length_tell_no_number(agent, tmp_path):

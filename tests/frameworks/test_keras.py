@@ -18,9 +18,9 @@ def fit(callbacks=(), **options):
 def test_each_epoch_is_marked_with_its_steps(agent, marked):
     fit(epochs=3, validation_data=(X, Y))
     marks = agent.received()
-    assert [(one["event"], one["epoch"], one["epochs"]) for one in marks] == marked(1, 3, 3)
-    assert [one["steps"] for one in marks if one["event"] == "end"] == [5, 5, 5]
-    assert all(len(one["part_ends_us"]) == 5 for one in marks if one["event"] == "end")
+    assert agent.in_short(marks) == marked(1, 3, 3)
+    assert [one.steps for one in marks if not one.start] == [5, 5, 5]
+    assert all(len(one.part_ends_us) == 5 for one in marks if not one.start)
 
 
 def test_validation_is_in_the_epochs_last_part(agent):

@@ -51,8 +51,8 @@ def fit(tmp_path, model=None, *, validate=False, callbacks=(), path=None, **opti
 def test_each_epoch_is_marked_with_its_steps(agent, marked, tmp_path):
     fit(tmp_path, max_epochs=3)
     marks = agent.received()
-    assert [(one["event"], one["epoch"], one["epochs"]) for one in marks] == marked(1, 3, 3)
-    assert [one["steps"] for one in marks if one["event"] == "end"] == [5, 5, 5]
+    assert agent.in_short(marks) == marked(1, 3, 3)
+    assert [one.steps for one in marks if not one.start] == [5, 5, 5]
 
 
 def test_validation_is_in_the_epoch_and_the_sanity_check_is_not(agent, tmp_path):

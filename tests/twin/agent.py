@@ -28,6 +28,9 @@ class Listener:
 
     def told(self):
         """What they say in short."""
-        return [
-            ("start" if mark.start else "end", mark.epoch, mark.epochs) for mark in self.received()
-        ]
+        return self.in_short(self.received())
+
+    @staticmethod
+    def in_short(marks):
+        """Event, epoch and epochs of each."""
+        return [("start" if one.start else "end", one.epoch, one.epochs) for one in marks]
