@@ -1,7 +1,7 @@
 """A training's whole time and energy from its first epochs: the model of docs/explanation.
 
 ``foresee`` is the one door. Time and energy are foretold apart, for power differs between warm-up,
-training and validation; which epochs are unlike the others both tell together.
+training and validation; their ratio, the power, tells of a slow first epoch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from statistics import fmean, median
 from carbonsched.prediction.cycles import Cycle
 from carbonsched.prediction.doubts import correction, doubted
 from carbonsched.prediction.growth import grown, growth
-from carbonsched.prediction.levels import Expected, Hypotheses, State, filtered
+from carbonsched.prediction.levels import USUAL_HEAVY, Expected, Hypotheses, State, filtered
 from carbonsched.prediction.outlook import Estimate, Normal, estimate, exactly, moments
 from carbonsched.prediction.series import Cost, Epoch, Series, series_of
 from carbonsched.prediction.stops import lengths, undeclared
@@ -152,7 +152,7 @@ class _Learnt:
 
 
 def _learnt(epochs: Sequence[Epoch], every: int | None) -> tuple[_Learnt, _Learnt]:
-    """Of time and of energy; which hypotheses are likely, both tell together."""
+    """Of time and of energy; whether fresh epochs were slow, their power tells as well."""
     pair = [series_of(epochs, what) for what in QUANTITIES]
     power = _on_power(*pair)
     hint = power.slow_hint() if power else 0.0
@@ -183,19 +183,11 @@ def _on_power(time: Series, energy: Series) -> Hypotheses | None:
 
 def _on_bodies(series: Series, every: int | None) -> Hypotheses:
     """Of whole epochs where parts do not tell their tails apart."""
-    heavy = _heavy(every)
-    expected = Expected(
-        first=_first(series),
-        slow=_SLOW,
-        fresh=series.fresh,
-        spread=series.spread,
-        declared=every,
-        heavy=heavy,
-    )
-    if series.tails:
-        usual = Expected()
-        declared = 1 if every is not None and every > 1 else None
-        expected = replace(expected, heavy=usual.heavy, cyclic=0.1, declared=declared)
+    expected = Expected(first=_first(series), slow=_SLOW, fresh=series.fresh, spread=series.spread)
+    if series.tails:  # what is declared is of these
+        expected = replace(expected, cyclic=0.1, declared=1 if _periodic(every) else None)
+    else:
+        expected = replace(expected, declared=every, heavy=_heavy(every))
     return filtered(series.bodies, series.numbers, expected)
 
 
@@ -203,7 +195,7 @@ def _on_tails(series: Series, every: int | None) -> list[State]:
     if not series.tails:
         return []
     expected = Expected(
-        level=(0.0, 0.2 if every is not None and every > 1 else 0.5),
+        level=(0.0, 0.2 if _periodic(every) else 0.5),
         first=(0.0, 0.01),
         fresh=series.fresh,
         heavy=_heavy(every),
@@ -225,7 +217,12 @@ def _first(series: Series) -> tuple[float, float]:
 
 
 def _heavy(every: int | None) -> tuple[float, float]:
-    return _DECLARED_HEAVY if every is not None and every > 1 else (0.25, 0.25)
+    return _DECLARED_HEAVY if _periodic(every) else USUAL_HEAVY
+
+
+def _periodic(every: int | None) -> bool:
+    """Whether a period of heavier epochs is declared."""
+    return every is not None and every > 1
 
 
 def _ahead(body: Sequence[State], tail: Sequence[State], seen: int, end: int) -> list[Normal]:

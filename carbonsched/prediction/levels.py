@@ -32,6 +32,8 @@ _WANDERINGS = ((0.0, 0.45), (0.03, 0.2), (0.3, 0.2), (2.0, 0.15))
 _LONGEST_WALK = 8  # epochs for which a level is taken to wander on
 # A first epoch that was slow throughout: its excess and the deviation of that, and how usual.
 _SLOW_FIRST = (((0.3, 0.5), 0.85), ((2.0, 4.0), 0.15))
+USUAL_HEAVY = (0.25, 0.25)
+"""What heavier epochs have on top, of an epoch: mean and deviation."""
 _NEGLIGIBLE = 1e-4
 _MOST_TOLD = 50.0
 WINDOW = 32
@@ -48,7 +50,7 @@ class Expected:
     """
 
     level: tuple[float, float] = (1.0, 1.0)
-    heavy: tuple[float, float] = (0.25, 0.25)
+    heavy: tuple[float, float] = USUAL_HEAVY
     first: tuple[float, float] = (0.0, 0.02)
     slow: float = 0.0
     slow_first: tuple[tuple[tuple[float, float], float], ...] = _SLOW_FIRST

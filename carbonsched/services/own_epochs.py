@@ -34,31 +34,31 @@ class OwnEpochs:
 
     def predict(self, known: KnownJob, completed: Collection[CompletedRun]) -> Prediction | None:
         """Of a job that runs; ``completed`` are its owner's runs, the newest first."""
-        job = known.job
-        if job.started_at is None:
+        key, started_at = known.job.key, known.job.started_at
+        if started_at is None:
             return None
-        records = self._ledger.readings.epoch_count(job.key)
-        told = self._told.get(job.key)
+        records = self._ledger.readings.epoch_count(key)
+        told = self._told.get(key)
         if told is None or told.records != records:
-            told = _Told(records, self._reckon(known, completed) if records else None)
-            self._told[job.key] = told
+            made = self._reckon(known, started_at, completed) if records else None
+            told = self._told[key] = _Told(records, made)
         return told.prediction
 
     def forget_all_but(self, keys: Collection[JobKey]) -> None:
         """Only these are still there."""
         self._told = {key: told for key, told in self._told.items() if key in keys}
 
-    def _reckon(self, known: KnownJob, completed: Collection[CompletedRun]) -> Prediction | None:
+    def _reckon(
+        self, known: KnownJob, started_at: int, completed: Collection[CompletedRun]
+    ) -> Prediction | None:
         job, asked = known.job, known.directives
-        if job.started_at is None:
-            return None
-        own = self._ledger.readings.epochs_of(job.key, job.started_at)
+        own = self._ledger.readings.epochs_of(job.key, started_at)
         joined = as_one(self._before(job.key), own, job.node_count)
         whole = from_epochs(
             own if joined is None else joined.records,
             epochs_total=asked.epochs if asked else None,
             validate_every=asked.validate_every if asked else None,
-            started_at=job.started_at - (0 if joined is None else joined.before_s),
+            started_at=started_at - (0 if joined is None else joined.before_s),
             node_count=job.node_count,
             earlier=self._earlier(known, completed),
         )

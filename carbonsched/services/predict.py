@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from carbonsched.ledger import Ledger
 from carbonsched.ledger.jobs import CompletedRun, KnownJob
@@ -42,6 +42,13 @@ class Mass:
     foretold: bool = True
 
 
+class _Past(NamedTuple):
+    """A user's completed runs, and those with the energy that one cluster's nodes would need."""
+
+    completed: list[CompletedRun]
+    as_here: list[PastRun]
+
+
 class PredictJobs:
     """Makes predictions and keeps each version."""
 
@@ -57,40 +64,40 @@ class PredictJobs:
 
     def run(self) -> int:
         """Predict every open job; returns how many could be predicted."""
-        history: dict[str, list[CompletedRun]] = {}
         predicted, there = 0, set()
         for managed in self._clusters:
+            history: dict[str, _Past] = {}
             for known in self._ledger.jobs.open(managed.name):
                 there.add(known.job.key)
                 user = known.job.user
                 if user not in history:
-                    history[user] = self._completed(user)
+                    history[user] = self._past(managed, user)
                 predicted += self._predict(known, history[user]) is not None
         self._own_epochs.forget_all_but(there)
         return predicted
 
     def one(self, known: KnownJob) -> Prediction | None:
         """Predict one job, one task of it if it is an array; keeps the prediction."""
-        return self._predict(known, self._completed(known.job.user))
+        return self._predict(known, self._past_of(known.job))
 
     def tentatively(self, known: KnownJob) -> Prediction | None:
         """The same of a job that is not in Slurm yet; keeps nothing."""
-        return self._reckon(known, self._completed(known.job.user))
+        return self._reckon(known, self._past_of(known.job))
 
-    def _predict(self, known: KnownJob, completed: Sequence[CompletedRun]) -> Prediction | None:
-        prediction = self._reckon(known, completed)
+    def _predict(self, known: KnownJob, past: _Past) -> Prediction | None:
+        prediction = self._reckon(known, past)
         if prediction is not None:
             self._ledger.plans.add_prediction(known.job.key, prediction, self._clock.now())
         return prediction
 
-    def _reckon(self, known: KnownJob, completed: Sequence[CompletedRun]) -> Prediction | None:
+    def _reckon(self, known: KnownJob, past: _Past) -> Prediction | None:
         job = known.job
         managed = self._clusters.get(job.key.cluster)
         power = power_range(job.cpus, managed.classes_of(job.nodes))
         found = choose(
-            self._own_epochs.predict(known, completed),
+            self._own_epochs.predict(known, past.completed),
             from_history(
-                self._past_runs(managed, completed),
+                past.as_here,
                 user=job.user, name=job.name, cpus=job.cpus,
                 script=known.directives.script_digest if known.directives else None,
                 time_limit_s=job.time_limit_s, power=power,
@@ -103,11 +110,9 @@ class PredictJobs:
         by_epochs = self._ledger.plans.prediction(before.key)
         if by_epochs is not None and by_epochs.source is PredictionSource.EPOCHS:
             found = by_epochs  # what the run before told of the job holds until this one does
-        return (
-            None
-            if found is None
-            else rest_of(found, before.left_s, before.cost_or(self._stop_cost_s))
-        )
+        if found is None:
+            return None
+        return rest_of(found, before.left_s, before.cost_or(self._stop_cost_s))
 
     def _as_on(self, managed: ManagedCluster, cluster: str, run: PastRun) -> PastRun:
         """A run of another cluster with the energy that it would have needed on this one.
@@ -154,13 +159,11 @@ class PredictJobs:
             foretold=ahead.foretold,
         )
 
-    def _completed(self, user: str) -> list[CompletedRun]:
-        return self._ledger.jobs.completed(user, self._clock.now() - HISTORY_S)
+    def _past_of(self, job: Job) -> _Past:
+        return self._past(self._clusters.get(job.key.cluster), job.user)
 
-    def _past_runs(
-        self, managed: ManagedCluster, completed: Sequence[CompletedRun]
-    ) -> list[PastRun]:
-        """With the energy that they would have needed on this cluster."""
+    def _past(self, managed: ManagedCluster, user: str) -> _Past:
+        completed = self._ledger.jobs.completed(user, self._clock.now() - HISTORY_S)
         runs = []
         for one in completed:
             past = one.job
@@ -176,4 +179,4 @@ class PredictJobs:
                 script=one.script_digest,
             )
             runs.append(self._as_on(managed, past.key.cluster, run))
-        return runs
+        return _Past(completed, runs)
